@@ -1,0 +1,515 @@
+//! Plans: an experiment as a file.
+//!
+//! A plan is TOML. Unknown keys are refused, every value is checked while it is read, and an error names the file, the
+//! line, the value and what would be right.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+
+use netem::spec::{Delay, DropNext, Loss, Sleep, Span};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::protocol::Protocol;
+
+/// The largest cluster that a plan may ask for.
+pub const SIZE_MAX: u32 = 4096;
+
+/// The largest number of events in one run.
+pub const EVENTS_MAX: u32 = 100_000;
+
+/// An experiment: every size under every setting is one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Name of the plan: letters, digits, `-` and `_`.
+    pub name: String,
+    /// The question that it answers, for the report's head.
+    #[serde(default)]
+    pub question: String,
+    /// Master seed of all randomness.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// The cluster.
+    pub cluster: Cluster,
+    /// How the nodes gossip.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The events.
+    #[serde(default)]
+    pub events: Events,
+    /// Sets of faults, each to be run at every size. None means one setting without faults.
+    #[serde(default = "default_settings", rename = "setting")]
+    pub settings: Vec<Setting>,
+}
+
+/// The cluster's sizes and the patience with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Numbers of nodes, each run in turn. The cluster grows from the smallest to the largest.
+    pub sizes: Vec<u32>,
+    /// How long to wait until every node sees every node.
+    #[serde(default = "default_convergence_limit")]
+    pub convergence_limit: Span,
+}
+
+/// The workload: events, one after the other, each at a node chosen by the seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// Events per run.
+    pub count: u32,
+    /// Length of each payload.
+    pub payload_bytes: u32,
+    /// After an event's start the control connections stay silent for so long, so that watching does not disturb.
+    pub quiet: Span,
+    /// When to give up waiting for the last living node.
+    pub limit: Span,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { count: 20, payload_bytes: 64, quiet: Span::from_millis(1_500), limit: Span::from_millis(30_000) }
+    }
+}
+
+/// A named set of faults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Shown in plots and tables.
+    pub name: String,
+    /// The faults; none for the reference.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<Fault>,
+}
+
+/// One fault: what, to whom, when. Exactly one of `loss`, `delay`, `drop_next`, `sleep`, `partition`, `leave` and `crash`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Bernoulli loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+    /// Extra delay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Delay>,
+    /// The next datagrams are not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop_next: Option<DropNext>,
+    /// Nothing in, nothing out, then back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
+    /// The chosen nodes lose the others, and the others them, for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// Say goodbye and go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Leave>,
+    /// Killed without a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+    /// Whom it strikes.
+    #[serde(default)]
+    pub nodes: Nodes,
+    /// When, after the start of the run's first event. Lasting faults (loss, delay) hold from then to the end of the run.
+    #[serde(default)]
+    pub at: Span,
+}
+
+/// The nodes that a fault strikes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Nodes {
+    /// All of them.
+    #[default]
+    All,
+    /// So many, drawn by the seed, never one that another sleep, leave, crash or partition of the setting strikes.
+    Random(u32),
+    /// These, by name.
+    Named(Vec<String>),
+}
+
+/// A partition: the chosen nodes on one side, all others on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// For how long.
+    pub duration: Span,
+}
+
+/// A goodbye. It has no parameters: `leave = {}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leave {}
+
+/// A crash. It has no parameters: `crash = {}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crash {}
+
+/// What a fault does, once it is known that exactly one thing was asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Action {
+    /// See [`Fault::loss`].
+    Loss(Loss),
+    /// See [`Fault::delay`].
+    Delay(Delay),
+    /// See [`Fault::drop_next`].
+    DropNext(DropNext),
+    /// See [`Fault::sleep`].
+    Sleep(Sleep),
+    /// See [`Fault::partition`].
+    Partition(Partition),
+    /// See [`Fault::leave`].
+    Leave,
+    /// See [`Fault::crash`].
+    Crash,
+}
+
+impl Fault {
+    /// The one thing that it does.
+    ///
+    /// # Errors
+    /// Which kinds were given, when it was not exactly one.
+    pub fn action(&self) -> Result<Action, String> {
+        let given: Vec<(&str, Action)> = [
+            self.loss.map(|x| ("loss", Action::Loss(x))),
+            self.delay.map(|x| ("delay", Action::Delay(x))),
+            self.drop_next.map(|x| ("drop_next", Action::DropNext(x))),
+            self.sleep.map(|x| ("sleep", Action::Sleep(x))),
+            self.partition.map(|x| ("partition", Action::Partition(x))),
+            self.leave.map(|_| ("leave", Action::Leave)),
+            self.crash.map(|_| ("crash", Action::Crash)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        match given.as_slice() {
+            [(_, action)] => Ok(*action),
+            [] => Err("a fault needs one of loss, delay, drop_next, sleep, partition, leave, crash".to_owned()),
+            several => {
+                let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+                Err(format!("one fault does one thing, this one asks for {}", names.join(" and ")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// In words, as reports print it: `loss 10 % at all nodes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.action() {
+            Ok(Action::Loss(loss)) => write!(f, "loss {} %", round(loss.probability.value() * 100.0))?,
+            Ok(Action::Delay(delay)) if delay.jitter.get().is_zero() => write!(f, "delay {}", delay.mean)?,
+            Ok(Action::Delay(delay)) => write!(f, "delay {} ± {}", delay.mean, delay.jitter)?,
+            Ok(Action::DropNext(next)) => write!(f, "drop the next {} datagrams", next.count)?,
+            Ok(Action::Sleep(sleep)) => write!(f, "sleep {}", sleep.duration)?,
+            Ok(Action::Partition(partition)) => write!(f, "partition for {}", partition.duration)?,
+            Ok(Action::Leave) => f.write_str("leave")?,
+            Ok(Action::Crash) => f.write_str("crash")?,
+            Err(reason) => return f.write_str(&reason),
+        }
+        match &self.nodes {
+            Nodes::All => f.write_str(" at all nodes")?,
+            Nodes::Random(1) => f.write_str(" of 1 node")?,
+            Nodes::Random(count) => write!(f, " of {count} nodes")?,
+            Nodes::Named(names) => write!(f, " of {}", names.join(", "))?,
+        }
+        if self.at.get().is_zero() { Ok(()) } else { write!(f, " after {}", self.at) }
+    }
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// One run of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunKey {
+    /// Number of nodes.
+    pub size: u32,
+    /// Name of the setting.
+    pub setting: String,
+}
+
+/// Where the nodes of a run are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Docker containers on a macvlan network.
+    Docker,
+    /// Network namespaces on a macvlan network.
+    Netns,
+    /// Processes on 127.x.y.z.
+    Local,
+    /// Virtual time.
+    Sim,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Docker => "docker",
+            Self::Netns => "netns",
+            Self::Local => "local",
+            Self::Sim => "sim",
+        })
+    }
+}
+
+/// Why a plan cannot be used. The text names the place.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The file cannot be read.
+    #[error("{file}: {source}")]
+    Io {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not a valid plan.
+    #[error("{file}:{line}: {message}")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+}
+
+impl Plan {
+    /// Reads a plan file.
+    ///
+    /// # Errors
+    /// [`PlanError`], which names file and line.
+    pub fn load(path: &Path) -> Result<Self, PlanError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Io { file: file.clone(), source })?;
+        Self::parse(&file, &text)
+    }
+
+    /// Reads a plan from `text`; `file` is only for the error's text.
+    ///
+    /// # Errors
+    /// [`PlanError::Invalid`].
+    pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
+        let invalid = |line: usize, message: String| PlanError::Invalid { file: file.to_owned(), line, message };
+        let plan: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            invalid(line, with_key(text, error.span(), error.message()))
+        })?;
+        plan.check().map_err(|(needle, message)| invalid(find_line(text, &needle), message))?;
+        Ok(plan)
+    }
+
+    /// The rules that one value alone cannot show. The error holds a text to look for in the file and the message.
+    fn check(&self) -> Result<(), (Vec<String>, String)> {
+        let at = |needle: &[&str], message: String| Err((needle.iter().map(ToString::to_string).collect(), message));
+        if !is_name(&self.name) {
+            return at(&["name"], format!("name = {:?} must be 1 to 40 letters, digits, '-' or '_'", self.name));
+        }
+        if self.cluster.sizes.is_empty() {
+            return at(
+                &["[cluster]", "sizes"],
+                "sizes = [] names no cluster: give at least one number of nodes".into(),
+            );
+        }
+        for &size in &self.cluster.sizes {
+            if !(2..=SIZE_MAX).contains(&size) {
+                return at(
+                    &["[cluster]", "sizes"],
+                    format!("sizes: {size} is not a number of nodes (2 to {SIZE_MAX})"),
+                );
+            }
+        }
+        let distinct: BTreeSet<u32> = self.cluster.sizes.iter().copied().collect();
+        if distinct.len() != self.cluster.sizes.len() {
+            return at(&["[cluster]", "sizes"], "sizes: a number of nodes stands twice".into());
+        }
+        if !(1..=EVENTS_MAX).contains(&self.events.count) {
+            return at(&["[events]", "count"], format!("count = {} must be 1 to {EVENTS_MAX}", self.events.count));
+        }
+        if self.events.quiet > self.events.limit {
+            return at(
+                &["[events]", "quiet"],
+                format!("quiet = {} is longer than limit = {}", self.events.quiet, self.events.limit),
+            );
+        }
+        let config = match self.protocol.config() {
+            Ok(config) => config,
+            Err(message) => return at(&["[protocol]"], message),
+        };
+        let payload_max = gossip_core::event_payload_max::<std::net::SocketAddr>(&config);
+        if self.events.payload_bytes as usize > payload_max {
+            return at(
+                &["[events]", "payload_bytes"],
+                format!(
+                    "payload_bytes = {} is more than one datagram carries ({payload_max})",
+                    self.events.payload_bytes
+                ),
+            );
+        }
+        self.check_settings()
+    }
+
+    fn check_settings(&self) -> Result<(), (Vec<String>, String)> {
+        if self.settings.is_empty() {
+            return Err((vec!["setting".into()], "an empty list of settings runs nothing: leave it out".into()));
+        }
+        let smallest = self.cluster.sizes.iter().copied().min().unwrap_or(0);
+        let mut names = BTreeSet::new();
+        for setting in &self.settings {
+            let place = |message: String| Err((vec![format!("name = {:?}", setting.name)], message));
+            if setting.name.is_empty()
+                || setting.name.chars().count() > 40
+                || setting.name.chars().any(char::is_control)
+            {
+                return place(format!("name = {:?}: a setting's name has 1 to 40 printable characters", setting.name));
+            }
+            if !names.insert(&setting.name) {
+                return place(format!("name = {:?} stands twice: settings need distinct names", setting.name));
+            }
+            let mut gone = 0;
+            for fault in &setting.faults {
+                let action = match fault.action() {
+                    Ok(action) => action,
+                    Err(message) => return place(format!("setting {:?}: {message}", setting.name)),
+                };
+                if let Err(message) = check_fault(fault, action, smallest, &mut gone) {
+                    return place(format!("setting {:?}: {fault}: {message}", setting.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All runs, in order: sizes from small to large, at each size every setting.
+    #[must_use]
+    pub fn runs(&self) -> Vec<RunKey> {
+        let mut sizes = self.cluster.sizes.clone();
+        sizes.sort_unstable();
+        let key = |size, setting: &Setting| RunKey { size, setting: setting.name.clone() };
+        sizes.iter().flat_map(|&size| self.settings.iter().map(move |setting| key(size, setting))).collect()
+    }
+
+    /// The setting called `name`.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.name == name)
+    }
+
+    /// SHA-256 of the plan's canonical JSON (defaults written out, no spaces), hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a plan is plain data, which JSON can hold");
+        Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Name of the node with this index (from 0), the same on every backend: `n001`, `n002`, …
+#[must_use]
+pub fn node_name(index: u32) -> String {
+    format!("n{:03}", index + 1)
+}
+
+fn check_fault(fault: &Fault, action: Action, smallest: u32, gone: &mut u32) -> Result<(), String> {
+    let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash);
+    match &fault.nodes {
+        Nodes::Random(0) => return Err("nodes = { random = 0 } strikes nobody".into()),
+        Nodes::Random(count) if exclusive => *gone += count,
+        Nodes::Random(count) if *count > smallest => {
+            return Err(format!("{count} nodes do not fit into the smallest cluster of {smallest}"));
+        }
+        Nodes::All if exclusive => return Err("would strike all nodes: give nodes = { random = n }".into()),
+        Nodes::Named(names) => {
+            if names.is_empty() {
+                return Err("nodes = { named = [] } strikes nobody".into());
+            }
+            let distinct: BTreeSet<&String> = names.iter().collect();
+            if distinct.len() != names.len() {
+                return Err("a node is named twice".into());
+            }
+            if let Some(name) = names.iter().find(|name| !(0..smallest).any(|index| &&node_name(index) == name)) {
+                return Err(format!(
+                    "{name:?} is not a node of every cluster ({} to {})",
+                    node_name(0),
+                    node_name(smallest - 1)
+                ));
+            }
+            if exclusive {
+                *gone += u32::try_from(names.len()).unwrap_or(u32::MAX);
+            }
+        }
+        _ => {}
+    }
+    if *gone + 2 > smallest {
+        return Err(format!(
+            "with the faults before it strikes {gone} of the smallest cluster's {smallest} nodes: two must stay"
+        ));
+    }
+    match action {
+        Action::Delay(delay)
+            if delay.distribution == netem::spec::Distribution::Fixed && !delay.jitter.get().is_zero() =>
+        {
+            Err("jitter needs distribution = \"uniform\" or \"normal\"".into())
+        }
+        Action::Delay(delay)
+            if delay.distribution == netem::spec::Distribution::Uniform && delay.jitter > delay.mean =>
+        {
+            Err("a uniform jitter above the mean would need negative delays".into())
+        }
+        Action::DropNext(DropNext { count: 0, .. }) => Err("count = 0 does nothing".into()),
+        _ => Ok(()),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The line (from 1) of byte `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// "probability = 1.4: 1.4 is not a probability": the message with the line's own text when it is a value's message.
+fn with_key(text: &str, span: Option<std::ops::Range<usize>>, message: &str) -> String {
+    let Some(span) = span else { return message.to_owned() };
+    let line = text.lines().nth(line_of(text, span.start) - 1).unwrap_or("").trim();
+    if line.is_empty() || message.starts_with("missing field") {
+        message.to_owned()
+    } else {
+        format!("{line}: {message}")
+    }
+}
+
+/// The line of the last needle, each looked for after the one before. Line 1 when there is none.
+fn find_line(text: &str, needles: &[String]) -> usize {
+    let mut offset = 0;
+    for needle in needles {
+        match text[offset..].find(needle.as_str()) {
+            Some(found) => offset += found,
+            None => break,
+        }
+    }
+    line_of(text, offset)
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+fn default_convergence_limit() -> Span {
+    Span::from_millis(60_000)
+}
+
+fn default_settings() -> Vec<Setting> {
+    vec![Setting { name: "no faults".to_owned(), faults: Vec::new() }]
+}

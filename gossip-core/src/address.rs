@@ -1,0 +1,83 @@
+//! What a node needs to know of an address: nearly nothing.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The address of a node in whatever network carries its datagrams: UDP, a radio, a CAN bus.
+///
+/// The address *is* the identity of a member; a node that moves to another address is another member.
+pub trait Address: Copy + Eq + Ord + Hash + Debug {
+    /// The most bytes that [`encode`](Self::encode) writes.
+    const ENCODED_MAX: usize;
+
+    /// Writes the address to the front of `out` and returns its length, or `None` when it does not fit.
+    ///
+    /// Equal addresses must have equal encodings.
+    fn encode(&self, out: &mut [u8]) -> Option<usize>;
+
+    /// Reads an address from the front of `bytes`: the address and its length, or `None` when the bytes are none. The
+    /// bytes come from the network: anything may be in them.
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)>;
+}
+
+/// One byte of family (4 or 6), the IP address, the port in network order: 7 or 19 bytes.
+///
+/// The flow label and scope of an IPv6 address mean something on one host only and are not sent.
+impl Address for SocketAddr {
+    const ENCODED_MAX: usize = 19;
+
+    fn encode(&self, out: &mut [u8]) -> Option<usize> {
+        let len = match self.ip() {
+            IpAddr::V4(ip) => {
+                *out.first_mut()? = 4;
+                out.get_mut(1..5)?.copy_from_slice(&ip.octets());
+                5
+            }
+            IpAddr::V6(ip) => {
+                *out.first_mut()? = 6;
+                out.get_mut(1..17)?.copy_from_slice(&ip.octets());
+                17
+            }
+        };
+        out.get_mut(len..len + 2)?.copy_from_slice(&self.port().to_be_bytes());
+        Some(len + 2)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (&family, rest) = bytes.split_first()?;
+        let (ip, rest): (IpAddr, &[u8]) = match family {
+            4 => {
+                let (octets, rest) = rest.split_first_chunk::<4>()?;
+                (Ipv4Addr::from(*octets).into(), rest)
+            }
+            6 => {
+                let (octets, rest) = rest.split_first_chunk::<16>()?;
+                (Ipv6Addr::from(*octets).into(), rest)
+            }
+            _ => return None,
+        };
+        let (port, rest) = rest.split_first_chunk::<2>()?;
+        Some((Self::new(ip, u16::from_be_bytes(*port)), bytes.len() - rest.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn socket_addresses_come_back_as_they_went() {
+        for text in ["127.0.0.1:7000", "[2001:db8::1]:65535", "0.0.0.0:0"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let mut bytes = [0; 19];
+            let len = address.encode(&mut bytes).unwrap();
+            assert_eq!(SocketAddr::decode(&bytes[..len]), Some((address, len)));
+            for short in 0..len {
+                assert_eq!(SocketAddr::decode(&bytes[..short]), None);
+                assert_eq!(address.encode(&mut bytes.clone()[..short]), None);
+            }
+        }
+        assert_eq!(SocketAddr::decode(&[5, 1, 2, 3, 4, 5, 6]), None);
+    }
+}

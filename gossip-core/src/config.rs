@@ -1,0 +1,223 @@
+//! Every value that can be set, with what larger and smaller values cost.
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::address::Address;
+use crate::wire;
+
+/// Keeps clusters on one network apart: a datagram with another tag is dropped and counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ClusterTag(pub u16);
+
+impl ClusterTag {
+    /// The tag of the cluster called `name`: the low half of its CRC-32.
+    ///
+    /// Two names share a tag with probability 2⁻¹⁶. The tag prevents accidents; it does not keep an attacker out.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        Self((crc32fast::hash(name.as_bytes()) & 0xffff) as u16)
+    }
+}
+
+/// How rumors spread in the periodic gossip round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// A node with something to tell calls `fanout` random members per round.
+    Push {
+        /// Calls per round (k). More: quicker, and k times the datagrams while a rumor is hot.
+        fanout: u8,
+    },
+    /// The called answer: they tell the caller what it lacks (Karp, Schindelhauer, Shenker, Vöcking, FOCS 2000).
+    /// With [`Config::idle_calls`] everybody calls in every round, as the theory has it.
+    PushPull {
+        /// Calls per round (k).
+        fanout: u8,
+    },
+}
+
+impl Strategy {
+    /// Calls per node and round.
+    #[must_use]
+    pub const fn fanout(self) -> u8 {
+        match self {
+            Self::Push { fanout } | Self::PushPull { fanout } => fanout,
+        }
+    }
+}
+
+/// The configuration of a node. Start from a preset and change what you need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster that this node belongs to.
+    pub cluster: ClusterTag,
+
+    /// Time between two gossip rounds (T_g). Smaller: rumors spread in proportion quicker, and more datagrams while
+    /// there is something to tell (with `idle_calls`: always).
+    pub gossip_interval: Duration,
+    /// What a gossip round does.
+    pub strategy: Strategy,
+    /// Call in every round, even with nothing to tell, so that the called can tell *us*. The pull half of push-pull needs
+    /// it to spread in rounds; without it a node that missed a rumor learns of it with its next probe (`probe_interval`).
+    /// Costs `fanout` small datagrams per interval and node. No effect under [`Strategy::Push`].
+    pub idle_calls: bool,
+    /// λ: an update or event is sent λ·⌈log10(N + 1)⌉ times by each node before it counts as told (SWIM §4.1).
+    /// Larger: fewer stragglers for anti-entropy under loss, more redundant bytes. 3 to 6 is usual.
+    pub retransmit_multiplier: u8,
+
+    /// SWIM's protocol period T′: one member is probed per period. Smaller: quicker detection, more datagrams.
+    pub probe_interval: Duration,
+    /// How long a direct probe waits for its answer before others are asked. Must exceed nearly all round trips, and be
+    /// less than `probe_interval`.
+    pub probe_timeout: Duration,
+    /// SWIM's k: how many members are asked to probe a member that did not answer. More: fewer false suspicions under
+    /// loss, more datagrams per failed probe.
+    pub indirect_probes: u8,
+    /// α of Lifeguard §IV-B: an unconfirmed suspicion turns into a death after β·α·log10(N)·T′, a well-confirmed one
+    /// after α·log10(N)·T′. Larger: more time to refute, slower detection.
+    pub suspicion_multiplier: u8,
+    /// β of Lifeguard §IV-B. 1 switches the dynamic timeout off (plain SWIM).
+    pub suspicion_max_multiplier: u8,
+    /// K of Lifeguard §IV-B: independent confirmations after which the timeout is the shortest.
+    pub suspicion_confirmations: u8,
+    /// S of Lifeguard §IV-A: greatest local health score. 0 switches LHA-Probe off.
+    pub awareness_max: u8,
+
+    /// Least time between two anti-entropy exchanges that this node starts while rumors are still spreading. With quiet
+    /// rumors a difference is repaired at once (as soon as a digest shows it).
+    pub sync_interval: Duration,
+    /// For how long an event is kept, told to those who missed it, and recognised when it comes again. Larger: longer
+    /// absences are bridged, more memory.
+    pub event_lifetime: Duration,
+    /// Most events kept. At the bound the oldest is forgotten and counted.
+    pub events_max: usize,
+    /// Most bytes of event payloads kept. At the bound the oldest event is forgotten and counted.
+    pub event_bytes_max: usize,
+    /// Most event identities remembered so as to deliver once. At the bound the oldest is forgotten and counted.
+    pub seen_max: usize,
+
+    /// For how long the dead and the departed are remembered, so that old news of them is recognised as old.
+    pub tombstone_lifetime: Duration,
+    /// Most members, the dead and departed included. Claims about others are refused and counted.
+    pub members_max: usize,
+    /// Longest metadata of a member, bytes.
+    pub metadata_max: usize,
+    /// Largest datagram sent, payload bytes of the transport. 1,400 fits into an Ethernet frame with room for tunnels.
+    pub datagram_max: usize,
+    /// Most datagrams waiting to be pulled. At the bound new ones are refused and counted.
+    pub transmits_max: usize,
+}
+
+impl Config {
+    /// For the nodes of one data centre: round trips of some milliseconds.
+    #[must_use]
+    pub const fn lan() -> Self {
+        Self {
+            cluster: ClusterTag(0),
+            gossip_interval: Duration::from_millis(200),
+            strategy: Strategy::PushPull { fanout: 3 },
+            idle_calls: false,
+            retransmit_multiplier: 4,
+            probe_interval: Duration::from_secs(1),
+            probe_timeout: Duration::from_millis(500),
+            indirect_probes: 3,
+            suspicion_multiplier: 4,
+            suspicion_max_multiplier: 3,
+            suspicion_confirmations: 3,
+            awareness_max: 8,
+            sync_interval: Duration::from_secs(2),
+            event_lifetime: Duration::from_secs(60),
+            events_max: 1024,
+            event_bytes_max: 1 << 20,
+            seen_max: 16_384,
+            tombstone_lifetime: Duration::from_secs(60),
+            members_max: 65_536,
+            metadata_max: 256,
+            datagram_max: 1400,
+            transmits_max: 1024,
+        }
+    }
+
+    /// For nodes far apart: round trips of hundreds of milliseconds, some loss.
+    #[must_use]
+    pub const fn wan() -> Self {
+        Self {
+            gossip_interval: Duration::from_millis(500),
+            probe_interval: Duration::from_secs(5),
+            probe_timeout: Duration::from_secs(3),
+            suspicion_multiplier: 6,
+            sync_interval: Duration::from_secs(10),
+            event_lifetime: Duration::from_secs(300),
+            tombstone_lifetime: Duration::from_secs(300),
+            ..Self::lan()
+        }
+    }
+
+    /// For nodes on one machine: round trips well below a millisecond.
+    #[must_use]
+    pub const fn local() -> Self {
+        Self {
+            gossip_interval: Duration::from_millis(100),
+            probe_timeout: Duration::from_millis(200),
+            suspicion_multiplier: 3,
+            ..Self::lan()
+        }
+    }
+
+    /// Whether the values make sense together.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let positive = |name, span: Duration| {
+            if span < Duration::from_millis(1) || span > Duration::from_secs(86_400) {
+                Err(ConfigError { name, rule: "must be 1 ms to 1 day" })
+            } else {
+                Ok(())
+            }
+        };
+        positive("gossip_interval", self.gossip_interval)?;
+        positive("probe_interval", self.probe_interval)?;
+        positive("probe_timeout", self.probe_timeout)?;
+        positive("sync_interval", self.sync_interval)?;
+        positive("event_lifetime", self.event_lifetime)?;
+        positive("tombstone_lifetime", self.tombstone_lifetime)?;
+        let rule = |holds: bool, name, rule| if holds { Ok(()) } else { Err(ConfigError { name, rule }) };
+        rule(self.probe_timeout < self.probe_interval, "probe_timeout", "must be less than probe_interval")?;
+        rule((1..=64).contains(&self.strategy.fanout()), "fanout", "must be 1 to 64")?;
+        rule((1..=64).contains(&self.retransmit_multiplier), "retransmit_multiplier", "must be 1 to 64")?;
+        rule(self.indirect_probes <= 16, "indirect_probes", "must be 0 to 16")?;
+        rule((1..=64).contains(&self.suspicion_multiplier), "suspicion_multiplier", "must be 1 to 64")?;
+        rule((1..=64).contains(&self.suspicion_max_multiplier), "suspicion_max_multiplier", "must be 1 to 64")?;
+        rule(self.suspicion_confirmations <= 8, "suspicion_confirmations", "must be 0 to 8")?;
+        rule((2..=1 << 24).contains(&self.members_max), "members_max", "must be 2 to 16,777,216")?;
+        rule((1..=1 << 20).contains(&self.events_max), "events_max", "must be 1 to 1,048,576")?;
+        rule(self.seen_max >= self.events_max, "seen_max", "must be at least events_max")?;
+        rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
+        rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;
+        rule(self.metadata_max <= 256, "metadata_max", "must be at most 256 bytes")
+    }
+}
+
+/// A configuration that makes no sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Which value.
+    pub name: &'static str,
+    /// What it must obey.
+    pub rule: &'static str,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.rule)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// The longest payload of an event: what fits beside the headers into one datagram. Longer ones are refused.
+#[must_use]
+pub fn event_payload_max<A: Address>(config: &Config) -> usize {
+    config.datagram_max.saturating_sub(wire::HEADER_LEN + wire::message_max::<A>() + wire::rumor_overhead_max::<A>())
+}
