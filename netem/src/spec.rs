@@ -62,7 +62,8 @@ impl From<Probability> for f64 {
     }
 }
 
-/// A length of time, written as people write it: `"200ms"`, `"1.5s"` is not accepted by the parser, `"1s 500ms"` is.
+/// A length of time of at most one day, written as people write it: `"200ms"`, `"1.5s"`, `"1s 500ms"`, `"2m"`. A number needs
+/// its unit (only `"0"` does without); `m` is a minute, `M` would be a month and is refused as too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
@@ -196,4 +197,75 @@ fn incoming() -> Direction {
 pub struct Sleep {
     /// For how long.
     pub duration: Span,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, micros) in [
+            ("200ms", 200_000),
+            ("1.5s", 1_500_000),
+            ("1s 500ms", 1_500_000),
+            ("0.5ms", 500),
+            ("500µs", 500),
+            ("2m", 120_000_000),
+            ("5 s", 5_000_000),
+            ("0s", 0),
+            ("1d", 86_400_000_000),
+        ] {
+            assert_eq!(text.parse::<Span>().map(Span::get), Ok(Duration::from_micros(micros)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "value was empty"),
+            ("5", "time unit needed"),
+            ("-1s", "expected number"),
+            ("fast", "expected number"),
+            ("3 parsecs", "unknown time unit"),
+            ("1.5.5s", "invalid character"),
+        ] {
+            let error = text.parse::<Span>().expect_err(text).to_string();
+            assert!(error.starts_with(&format!("{text:?} is not a time such as")), "{error}");
+            assert!(error.contains(reason), "{error}");
+        }
+        assert_eq!("1d 1s".parse::<Span>(), Err(SpecError::TooLong(Duration::from_secs(86_401))));
+        // "M" is the parser's month, an easy slip for a minute: the limit of a day catches it.
+        assert!(matches!("1M".parse::<Span>(), Err(SpecError::TooLong(_))));
+    }
+
+    #[test]
+    fn a_time_is_written_so_that_it_can_be_read_again() {
+        for nanos in [0, 1, 999, 1_500_000, 1_500_000_000, 86_400_000_000_000] {
+            let span = Span::new(Duration::from_nanos(nanos)).expect("within a day");
+            assert_eq!(span.to_string().parse(), Ok(span), "{span}");
+        }
+    }
+
+    #[test]
+    fn a_probability_is_between_0_and_1_inclusive() {
+        for value in [0.0, 0.1, 1.0] {
+            assert_eq!(Probability::new(value).map(Probability::value), Ok(value));
+        }
+        for value in [-0.1, 1.4, 1.000_001, f64::INFINITY] {
+            assert_eq!(Probability::new(value), Err(SpecError::Probability(value)));
+        }
+        assert!(Probability::new(f64::NAN).is_err());
+        assert_eq!(Probability::new(1.4).expect_err("above 1").to_string(), "1.4 is not a probability (0 to 1)");
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let loss: Loss = toml::from_str("probability = 0.1").expect("a loss");
+        assert_eq!(loss.direction, Direction::Out);
+        let delay: Delay = toml::from_str("mean = \"20ms\"").expect("a delay");
+        assert_eq!((delay.jitter.get(), delay.distribution), (Duration::ZERO, Distribution::Fixed));
+        let next: DropNext = toml::from_str("count = 1").expect("a drop_next");
+        assert_eq!(next.direction, Direction::In);
+    }
 }
