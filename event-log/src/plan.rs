@@ -1,16 +1,19 @@
 //! Plans: an experiment as a file.
 //!
 //! A plan is TOML. Unknown keys are refused, every value is checked while it is read, and an error names the file, the
-//! line, the value and what would be right.
+//! line, the value and what would be right. Here are the types; `parse` reads a file and words its errors, `check` holds the
+//! rules that one value alone cannot show.
 
-use std::collections::BTreeSet;
+mod check;
+mod parse;
+
 use std::fmt;
-use std::path::Path;
 
 use netem::spec::{Delay, DropNext, Loss, Sleep, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
+
+pub use parse::PlanError;
 
 use crate::protocol::Protocol;
 
@@ -122,7 +125,7 @@ pub struct Fault {
 
 /// The nodes that a fault strikes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 pub enum Nodes {
     /// All of them.
     #[default]
@@ -143,12 +146,12 @@ pub struct Partition {
 
 /// A goodbye. It has no parameters: `leave = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{}: a leave has no parameters")]
 pub struct Leave {}
 
 /// A crash. It has no parameters: `crash = {}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{}: a crash has no parameters")]
 pub struct Crash {}
 
 /// What a fault does, once it is known that exactly one thing was asked for.
@@ -261,135 +264,7 @@ impl fmt::Display for Backend {
     }
 }
 
-/// Why a plan cannot be used. The text names the place.
-#[derive(Debug, Error)]
-pub enum PlanError {
-    /// The file cannot be read.
-    #[error("{file}: {source}")]
-    Io {
-        /// The file.
-        file: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not a valid plan.
-    #[error("{file}:{line}: {message}")]
-    Invalid {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong and what would be right.
-        message: String,
-    },
-}
-
 impl Plan {
-    /// Reads a plan file.
-    ///
-    /// # Errors
-    /// [`PlanError`], which names file and line.
-    pub fn load(path: &Path) -> Result<Self, PlanError> {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Io { file: file.clone(), source })?;
-        Self::parse(&file, &text)
-    }
-
-    /// Reads a plan from `text`; `file` is only for the error's text.
-    ///
-    /// # Errors
-    /// [`PlanError::Invalid`].
-    pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
-        let invalid = |line: usize, message: String| PlanError::Invalid { file: file.to_owned(), line, message };
-        let plan: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            invalid(line, with_key(text, error.span(), error.message()))
-        })?;
-        plan.check().map_err(|(needle, message)| invalid(find_line(text, &needle), message))?;
-        Ok(plan)
-    }
-
-    /// The rules that one value alone cannot show. The error holds a text to look for in the file and the message.
-    fn check(&self) -> Result<(), (Vec<String>, String)> {
-        let at = |needle: &[&str], message: String| Err((needle.iter().map(ToString::to_string).collect(), message));
-        if !is_name(&self.name) {
-            return at(&["name"], format!("name = {:?} must be 1 to 40 letters, digits, '-' or '_'", self.name));
-        }
-        if self.cluster.sizes.is_empty() {
-            return at(
-                &["[cluster]", "sizes"],
-                "sizes = [] names no cluster: give at least one number of nodes".into(),
-            );
-        }
-        for &size in &self.cluster.sizes {
-            if !(2..=SIZE_MAX).contains(&size) {
-                return at(
-                    &["[cluster]", "sizes"],
-                    format!("sizes: {size} is not a number of nodes (2 to {SIZE_MAX})"),
-                );
-            }
-        }
-        let distinct: BTreeSet<u32> = self.cluster.sizes.iter().copied().collect();
-        if distinct.len() != self.cluster.sizes.len() {
-            return at(&["[cluster]", "sizes"], "sizes: a number of nodes stands twice".into());
-        }
-        if !(1..=EVENTS_MAX).contains(&self.events.count) {
-            return at(&["[events]", "count"], format!("count = {} must be 1 to {EVENTS_MAX}", self.events.count));
-        }
-        if self.events.quiet > self.events.limit {
-            return at(
-                &["[events]", "quiet"],
-                format!("quiet = {} is longer than limit = {}", self.events.quiet, self.events.limit),
-            );
-        }
-        let config = match self.protocol.config() {
-            Ok(config) => config,
-            Err(message) => return at(&["[protocol]"], message),
-        };
-        let payload_max = gossip_core::event_payload_max::<std::net::SocketAddr>(&config);
-        if self.events.payload_bytes as usize > payload_max {
-            return at(
-                &["[events]", "payload_bytes"],
-                format!(
-                    "payload_bytes = {} is more than one datagram carries ({payload_max})",
-                    self.events.payload_bytes
-                ),
-            );
-        }
-        self.check_settings()
-    }
-
-    fn check_settings(&self) -> Result<(), (Vec<String>, String)> {
-        if self.settings.is_empty() {
-            return Err((vec!["setting".into()], "an empty list of settings runs nothing: leave it out".into()));
-        }
-        let smallest = self.cluster.sizes.iter().copied().min().unwrap_or(0);
-        let mut names = BTreeSet::new();
-        for setting in &self.settings {
-            let place = |message: String| Err((vec![format!("name = {:?}", setting.name)], message));
-            if setting.name.is_empty()
-                || setting.name.chars().count() > 40
-                || setting.name.chars().any(char::is_control)
-            {
-                return place(format!("name = {:?}: a setting's name has 1 to 40 printable characters", setting.name));
-            }
-            if !names.insert(&setting.name) {
-                return place(format!("name = {:?} stands twice: settings need distinct names", setting.name));
-            }
-            let mut gone = 0;
-            for fault in &setting.faults {
-                let action = match fault.action() {
-                    Ok(action) => action,
-                    Err(message) => return place(format!("setting {:?}: {message}", setting.name)),
-                };
-                if let Err(message) = check_fault(fault, action, smallest, &mut gone) {
-                    return place(format!("setting {:?}: {fault}: {message}", setting.name));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// All runs, in order: sizes from small to large, at each size every setting.
     #[must_use]
     pub fn runs(&self) -> Vec<RunKey> {
@@ -417,89 +292,6 @@ impl Plan {
 #[must_use]
 pub fn node_name(index: u32) -> String {
     format!("n{:03}", index + 1)
-}
-
-fn check_fault(fault: &Fault, action: Action, smallest: u32, gone: &mut u32) -> Result<(), String> {
-    let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash);
-    match &fault.nodes {
-        Nodes::Random(0) => return Err("nodes = { random = 0 } strikes nobody".into()),
-        Nodes::Random(count) if exclusive => *gone += count,
-        Nodes::Random(count) if *count > smallest => {
-            return Err(format!("{count} nodes do not fit into the smallest cluster of {smallest}"));
-        }
-        Nodes::All if exclusive => return Err("would strike all nodes: give nodes = { random = n }".into()),
-        Nodes::Named(names) => {
-            if names.is_empty() {
-                return Err("nodes = { named = [] } strikes nobody".into());
-            }
-            let distinct: BTreeSet<&String> = names.iter().collect();
-            if distinct.len() != names.len() {
-                return Err("a node is named twice".into());
-            }
-            if let Some(name) = names.iter().find(|name| !(0..smallest).any(|index| &&node_name(index) == name)) {
-                return Err(format!(
-                    "{name:?} is not a node of every cluster ({} to {})",
-                    node_name(0),
-                    node_name(smallest - 1)
-                ));
-            }
-            if exclusive {
-                *gone += u32::try_from(names.len()).unwrap_or(u32::MAX);
-            }
-        }
-        _ => {}
-    }
-    if *gone + 2 > smallest {
-        return Err(format!(
-            "with the faults before it strikes {gone} of the smallest cluster's {smallest} nodes: two must stay"
-        ));
-    }
-    match action {
-        Action::Delay(delay)
-            if delay.distribution == netem::spec::Distribution::Fixed && !delay.jitter.get().is_zero() =>
-        {
-            Err("jitter needs distribution = \"uniform\" or \"normal\"".into())
-        }
-        Action::Delay(delay)
-            if delay.distribution == netem::spec::Distribution::Uniform && delay.jitter > delay.mean =>
-        {
-            Err("a uniform jitter above the mean would need negative delays".into())
-        }
-        Action::DropNext(DropNext { count: 0, .. }) => Err("count = 0 does nothing".into()),
-        _ => Ok(()),
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
-/// The line (from 1) of byte `offset`.
-fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
-}
-
-/// "probability = 1.4: 1.4 is not a probability": the message with the line's own text when it is a value's message.
-fn with_key(text: &str, span: Option<std::ops::Range<usize>>, message: &str) -> String {
-    let Some(span) = span else { return message.to_owned() };
-    let line = text.lines().nth(line_of(text, span.start) - 1).unwrap_or("").trim();
-    if line.is_empty() || message.starts_with("missing field") {
-        message.to_owned()
-    } else {
-        format!("{line}: {message}")
-    }
-}
-
-/// The line of the last needle, each looked for after the one before. Line 1 when there is none.
-fn find_line(text: &str, needles: &[String]) -> usize {
-    let mut offset = 0;
-    for needle in needles {
-        match text[offset..].find(needle.as_str()) {
-            Some(found) => offset += found,
-            None => break,
-        }
-    }
-    line_of(text, offset)
 }
 
 fn default_seed() -> u64 {

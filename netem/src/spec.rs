@@ -21,7 +21,7 @@ pub enum SpecError {
         reason: String,
     },
     /// A time above the limit of one day, which no experiment needs and which would overflow sums of delays.
-    #[error("{0:?} is longer than one day")]
+    #[error("{} is longer than one day", humantime::format_duration(*.0))]
     TooLong(Duration),
     /// A count of zero where it would mean that nothing happens.
     #[error("a count of 0 does nothing: leave the fault out")]

@@ -1,0 +1,203 @@
+//! The rules that one value alone cannot show.
+
+use std::collections::BTreeSet;
+
+use netem::spec::{Distribution, DropNext};
+
+use super::{Action, EVENTS_MAX, Fault, Nodes, Plan, SIZE_MAX, Setting, node_name};
+
+/// A broken rule and the value that breaks it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fail {
+    /// Where the value stands.
+    pub(super) path: Vec<Step>,
+    /// What is wrong and what would be right.
+    pub(super) message: String,
+}
+
+/// One step from a table or list of the file to a value in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// A key of a table.
+    Key(String),
+    /// An index of a list.
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+macro_rules! path {
+    ($($step:expr),+) => { vec![$(Step::from($step)),+] };
+}
+
+fn fail<T>(path: Vec<Step>, message: impl Into<String>) -> Result<T, Fail> {
+    Err(Fail { path, message: message.into() })
+}
+
+/// Checks the whole plan.
+pub(super) fn check(plan: &Plan) -> Result<(), Fail> {
+    if !is_name(&plan.name) {
+        return fail(path!["name"], format!("name = {:?} must be 1 to 40 letters, digits, '-' or '_'", plan.name));
+    }
+    cluster(plan)?;
+    events(plan)?;
+    if plan.settings.is_empty() {
+        return fail(path!["setting"], "an empty list of settings runs nothing: leave it out");
+    }
+    let smallest = plan.cluster.sizes.iter().copied().min().unwrap_or(0);
+    let mut names = BTreeSet::new();
+    for (index, setting) in plan.settings.iter().enumerate() {
+        let name = &setting.name;
+        if !(1..=40).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            let message = format!("name = {name:?}: a setting's name has 1 to 40 printable characters");
+            return fail(path!["setting", index, "name"], message);
+        }
+        if !names.insert(name) {
+            let message = format!("name = {name:?} stands twice: settings need distinct names");
+            return fail(path!["setting", index, "name"], message);
+        }
+        faults(index, setting, smallest)?;
+    }
+    Ok(())
+}
+
+fn cluster(plan: &Plan) -> Result<(), Fail> {
+    let cluster = &plan.cluster;
+    if cluster.sizes.is_empty() {
+        return fail(path!["cluster", "sizes"], "sizes = [] names no cluster: give at least one number of nodes");
+    }
+    let mut distinct = BTreeSet::new();
+    for (index, &size) in cluster.sizes.iter().enumerate() {
+        let place = path!["cluster", "sizes", index];
+        if !(2..=SIZE_MAX).contains(&size) {
+            return fail(place, format!("sizes: {size} is not a number of nodes (2 to {SIZE_MAX})"));
+        }
+        if !distinct.insert(size) {
+            return fail(place, format!("sizes: {size} stands twice"));
+        }
+    }
+    if cluster.convergence_limit.get().is_zero() {
+        let message = "convergence_limit = 0s gives up before the cluster can form";
+        return fail(path!["cluster", "convergence_limit"], message);
+    }
+    Ok(())
+}
+
+fn events(plan: &Plan) -> Result<(), Fail> {
+    let events = &plan.events;
+    if !(1..=EVENTS_MAX).contains(&events.count) {
+        let message = format!("count = {} must be 1 to {EVENTS_MAX}", events.count);
+        return fail(path!["events", "count"], message);
+    }
+    if events.limit.get().is_zero() {
+        return fail(path!["events", "limit"], "limit = 0s gives up before an event can spread");
+    }
+    if events.quiet > events.limit {
+        let message = format!("quiet = {} is longer than limit = {}", events.quiet, events.limit);
+        return fail(path!["events", "quiet"], message);
+    }
+    let config = plan.protocol.config().or_else(|message| {
+        // The message begins with the name of the value; one that is not in the file leads to the section.
+        let key = message.split([' ', ':']).next().unwrap_or_default().to_owned();
+        fail(path!["protocol", key.as_str()], format!("protocol: {message}"))
+    })?;
+    let payload_max = gossip_core::event_payload_max::<std::net::SocketAddr>(&config);
+    if events.payload_bytes as usize > payload_max {
+        let message =
+            format!("payload_bytes = {} is more than one datagram carries ({payload_max})", events.payload_bytes);
+        return fail(path!["events", "payload_bytes"], message);
+    }
+    Ok(())
+}
+
+fn faults(index: usize, setting: &Setting, smallest: u32) -> Result<(), Fail> {
+    let mut gone = 0;
+    for (number, fault) in setting.faults.iter().enumerate() {
+        let place = |key: &str| path!["setting", index, "fault", number, key];
+        let action =
+            fault.action().or_else(|message| fail(place(""), format!("setting {:?}: {message}", setting.name)))?;
+        strikes(fault, action, smallest, &mut gone)
+            .or_else(|(key, message)| fail(place(key), format!("setting {:?}: {fault}: {message}", setting.name)))?;
+    }
+    Ok(())
+}
+
+/// Checks one fault; `gone` counts the nodes that this and earlier faults of the setting make unreachable. An error is a key of
+/// the fault and a message.
+fn strikes(fault: &Fault, action: Action, smallest: u32, gone: &mut u32) -> Result<(), (&'static str, String)> {
+    let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash);
+    let nodes = |message: String| Err(("nodes", message));
+    match &fault.nodes {
+        Nodes::Random(0) => return nodes("nodes = { random = 0 } strikes nobody".into()),
+        Nodes::Random(count) if exclusive => *gone = gone.saturating_add(*count),
+        Nodes::Random(count) if *count > smallest => {
+            return nodes(format!("{count} nodes do not fit into the smallest cluster of {smallest}"));
+        }
+        Nodes::All if exclusive => return nodes("this would strike all nodes: give nodes = { random = n }".into()),
+        Nodes::Named(names) => {
+            named(names, smallest).or_else(nodes)?;
+            if exclusive {
+                *gone = gone.saturating_add(u32::try_from(names.len()).unwrap_or(u32::MAX));
+            }
+        }
+        Nodes::Random(_) | Nodes::All => {}
+    }
+    if exclusive && gone.saturating_add(2) > smallest {
+        return nodes(format!(
+            "with the faults before it this strikes {gone} of the smallest cluster's {smallest} nodes: two must stay"
+        ));
+    }
+    match action {
+        Action::Delay(delay) if delay.distribution == Distribution::Fixed && !delay.jitter.get().is_zero() => {
+            Err(("delay", "jitter needs distribution = \"uniform\" or \"normal\"".into()))
+        }
+        Action::Delay(delay) if delay.distribution == Distribution::Uniform && delay.jitter > delay.mean => {
+            Err(("delay", "a uniform jitter above the mean would need negative delays".into()))
+        }
+        Action::DropNext(DropNext { count: 0, .. }) => Err(("drop_next", "count = 0 does nothing".into())),
+        Action::Sleep(sleep) if sleep.duration.get().is_zero() => {
+            Err(("sleep", "duration = \"0s\" does nothing".into()))
+        }
+        Action::Partition(partition) if partition.duration.get().is_zero() => {
+            Err(("partition", "duration = \"0s\" does nothing".into()))
+        }
+        Action::Loss(_)
+        | Action::Delay(_)
+        | Action::DropNext(_)
+        | Action::Sleep(_)
+        | Action::Partition(_)
+        | Action::Leave
+        | Action::Crash => Ok(()),
+    }
+}
+
+fn named(names: &[String], smallest: u32) -> Result<(), String> {
+    if names.is_empty() {
+        return Err("nodes = { named = [] } strikes nobody".into());
+    }
+    let mut distinct = BTreeSet::new();
+    for name in names {
+        if !(0..smallest).any(|index| &node_name(index) == name) {
+            let (first, last) = (node_name(0), node_name(smallest - 1));
+            return Err(format!("{name:?} is not a node of every cluster ({first} to {last})"));
+        }
+        if !distinct.insert(name) {
+            return Err(format!("{name:?} is named twice"));
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
