@@ -1,1 +1,13 @@
-//! (being written)
+//! From a log to curves, tables, fits, plots and a report.
+//!
+//! This crate reads logs and nothing else: no node, no master, no clock. [`load`] turns lines into what happened;
+//! [`curves`] and [`metrics`] say what that amounts to; [`fit`] and [`theory`] hold the times against N; [`plot`] and
+//! [`report`] show it. Everything random is seeded by the log, so a log has one report.
+
+pub mod clock;
+pub mod curves;
+pub mod fit;
+pub mod load;
+pub mod metrics;
+pub mod stats;
+pub mod theory;

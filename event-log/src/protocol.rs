@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use gossip_core::{Config, Strategy};
+pub use gossip_core::{Config, Strategy};
 use netem::spec::Span;
 use serde::{Deserialize, Serialize};
 

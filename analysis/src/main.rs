@@ -1,0 +1,2 @@
+//! The command `gossip-analysis`.
+fn main() {}
