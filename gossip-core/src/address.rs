@@ -62,6 +62,20 @@ impl Address for SocketAddr {
     }
 }
 
+/// Two bytes in network order: a radio's short address, or the index of a node in a simulation.
+impl Address for u16 {
+    const ENCODED_MAX: usize = 2;
+
+    fn encode(&self, out: &mut [u8]) -> Option<usize> {
+        out.get_mut(..2)?.copy_from_slice(&self.to_be_bytes());
+        Some(2)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        Some((Self::from_be_bytes(*bytes.first_chunk()?), 2))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

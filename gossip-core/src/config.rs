@@ -73,14 +73,14 @@ pub struct Config {
     /// SWIM's k: how many members are asked to probe a member that did not answer. More: fewer false suspicions under
     /// loss, more datagrams per failed probe.
     pub indirect_probes: u8,
-    /// α of Lifeguard §IV-B: an unconfirmed suspicion turns into a death after β·α·log10(N)·T′, a well-confirmed one
+    /// α of Lifeguard (LHA-Suspicion): an unconfirmed suspicion turns into a death after β·α·log10(N)·T′, a well-confirmed one
     /// after α·log10(N)·T′. Larger: more time to refute, slower detection.
     pub suspicion_multiplier: u8,
-    /// β of Lifeguard §IV-B. 1 switches the dynamic timeout off (plain SWIM).
+    /// β of Lifeguard (LHA-Suspicion). 1 switches the dynamic timeout off (plain SWIM).
     pub suspicion_max_multiplier: u8,
-    /// K of Lifeguard §IV-B: independent confirmations after which the timeout is the shortest.
+    /// K of Lifeguard (LHA-Suspicion): independent confirmations after which the timeout is the shortest.
     pub suspicion_confirmations: u8,
-    /// S of Lifeguard §IV-A: greatest local health score. 0 switches LHA-Probe off.
+    /// S of Lifeguard (LHA-Probe): greatest local health score. 0 switches LHA-Probe off.
     pub awareness_max: u8,
 
     /// Least time between two anti-entropy exchanges that this node starts while rumors are still spreading. With quiet

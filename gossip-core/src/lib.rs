@@ -1,10 +1,78 @@
+//! A gossip membership protocol without input or output of its own.
+//!
+//! [`Node`] is one member of a cluster: SWIM failure detection with Lifeguard's corrections, membership and user events
+//! spread by gossip on the back of every datagram, push-pull, and anti-entropy for what was missed. It has no socket, no
+//! clock, no thread and no source of randomness: a driver feeds it [`Input`]s with the time, pulls datagrams, events and one
+//! deadline from it, and so runs it over UDP, in virtual time, or from a recording. The same inputs give the same bytes on
+//! every machine.
+//!
+//! # From zero to a running member
+//! ```
+//! use std::net::{SocketAddr, UdpSocket};
+//! use gossip_core::{Command, Config, Event, Input, Instant, Node, Setup};
+//!
+//! let socket = UdpSocket::bind("127.0.0.1:0")?;
+//! let local: SocketAddr = socket.local_addr()?;
+//! let started = std::time::Instant::now();
+//! let now = || Instant::from_nanos(started.elapsed().as_nanos() as u64);
+//!
+//! let setup = Setup { seed: 42, ..Setup::new(local) }; // a real program takes the seed from the system
+//! let mut node = Node::new(now(), Config::lan(), &setup).expect("the presets are valid");
+//! node.handle(now(), Input::Command(Command::Join { seeds: &[] })).expect("an empty list of seeds is allowed");
+//! node.handle(now(), Input::Command(Command::StartEvent { payload: b"hello" })).expect("short enough");
+//!
+//! let mut buffer = [0; 2048];
+//! for _ in 0..10 { // a real program never stops
+//!     while let Some(transmit) = node.poll_transmit(now(), &mut buffer) {
+//!         socket.send_to(&buffer[..transmit.len], transmit.to)?;
+//!     }
+//!     while let Some(event) = node.poll_event() {
+//!         if let Event::UserEvent { id, payload, .. } = event {
+//!             println!("{id:?}: {payload:?}");
+//!         }
+//!     }
+//!     let wait = node.poll_timeout().map(|due| due.since(now())).unwrap_or_default();
+//!     socket.set_read_timeout(Some(wait.clamp(std::time::Duration::from_millis(1), std::time::Duration::from_millis(20))))?;
+//!     match socket.recv_from(&mut buffer) {
+//!         Ok((len, from)) => drop(node.handle(now(), Input::Datagram { from, bytes: &buffer[..len] })),
+//!         Err(_) => drop(node.handle(now(), Input::Timeout)),
+//!     }
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
 #![no_std]
-//! (being written)
+
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
 pub mod address;
+mod awareness;
+mod backlog;
 pub mod config;
+mod counters;
+pub mod io;
+pub mod member;
+mod members;
+mod node;
+mod permutation;
+mod probe;
+mod rng;
+mod rumors;
+mod suspicion;
+mod sync;
 pub mod time;
+mod timer;
+#[cfg(feature = "typed")]
+pub mod typed;
 pub mod wire;
+
 pub use address::Address;
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
+pub use counters::Counters;
+pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};
+pub use member::{Claim, MemberState};
+pub use node::{Member, Node, SEEDS_MAX, Setup};
+pub use rumors::EventId;
 pub use time::Instant;

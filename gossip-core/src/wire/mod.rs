@@ -1,14 +1,59 @@
-//! (being written)
+//! The wire format, version 1. `docs/protocol.md` tells what the messages are for.
+//!
+//! ```text
+//!  byte 0        1         2..4            4..8                      8
+//!  +---------+---------+---------------+-------------------------+--------+--------------------------------------+
+//!  | magic   | version | cluster tag   | CRC-32 of all the other | kind   | sender: incarnation v, digest of its |
+//!  | 'h' 68h | 01h     | u16           | bytes of the datagram   |        | members u32, digest of its events u32|
+//!  +---------+---------+---------------+-------------------------+--------+--------------------------------------+
+//!  then what the kind asks for:
+//!    1 Ping      seq v                        7 Join      nothing
+//!    2 Ack       seq v                        8 Members   nothing
+//!    3 PingReq   seq v, target address        9 Leave     nothing
+//!    4 Nack      seq v                       10 SyncOpen  bits u8, 2^bits digests u32 of members, 2^bits of events
+//!    5 Gossip    flags u8 (1 = answer me)    11 SyncReply bits u8, flags u8 (1 = send me yours), buckets u64 of
+//!    6 Answer    nothing                                  members, u64 of events
+//!                                            12 App       length v, bytes
+//!  then items until the datagram ends, each with a tag:
+//!    update  01 00 m i ss   address, [i: incarnation v], [ss = Suspect: accuser's address], [m: length v, metadata]
+//!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive; without i the incarnation is 0
+//!    rumor   10 00 00 00    origin's address, sequence v, age v (ms), hops v, length v, payload
+//! ```
+//! Integers are in network order; `v` is an unsigned LEB128 varint in its shortest form. An address is what its type says
+//! ([`Address`]). Decoding accepts what encoding makes and nothing else, so `encode(decode(x)) == x` for every datagram
+//! that decodes. It reads the bytes where they are and allocates nothing.
+
+mod codec;
+mod message;
+
+pub use codec::{Reader, Writer};
+pub use message::{Datagram, DecodeError, Encoder, Item, Items, Message, Rumor, Sender, Update, decode};
+
 use crate::address::Address;
-/// Header.
+
+/// First byte of every datagram.
+pub const MAGIC: u8 = b'h';
+
+/// The version of the format that this code speaks.
+pub const VERSION: u8 = 1;
+
+/// Bytes before the kind.
 pub const HEADER_LEN: usize = 8;
-/// Message.
+
+/// The longest varint of a u32 and of a u64.
+const VARINT32_MAX: usize = 5;
+const VARINT64_MAX: usize = 10;
+
+/// An upper bound of what stands between the header and the items in a message that carries rumors.
 #[must_use]
 pub const fn message_max<A: Address>() -> usize {
-    40 + A::ENCODED_MAX
+    // Kind, sender, and the longest body: PingReq's sequence and address, or SyncReply's 18 bytes.
+    let body = if VARINT32_MAX + A::ENCODED_MAX > 18 { VARINT32_MAX + A::ENCODED_MAX } else { 18 };
+    1 + VARINT32_MAX + 8 + body
 }
-/// Rumor.
+
+/// An upper bound of what a rumor takes beside its payload.
 #[must_use]
 pub const fn rumor_overhead_max<A: Address>() -> usize {
-    30 + A::ENCODED_MAX
+    1 + A::ENCODED_MAX + VARINT64_MAX + VARINT32_MAX + 2 + 3
 }

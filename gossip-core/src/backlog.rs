@@ -1,0 +1,182 @@
+//! What is still to be told, least told first.
+//!
+//! SWIM §4.1 piggybacks each update a limited number of times and prefers those that were told less often. The items are
+//! slots of some table; the backlog links them into one queue per number of transmissions, so that adding, moving and
+//! dropping an item cost the same however many there are.
+
+use alloc::vec::Vec;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    previous: u32,
+    next: u32,
+    /// How often the item was sent, or [`IDLE`] when it is not queued.
+    sent: u8,
+}
+
+const IDLE: u8 = u8::MAX;
+
+/// The greatest retransmit limit.
+pub(crate) const LIMIT_MAX: u8 = IDLE - 1;
+
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    head: u32,
+    tail: u32,
+    len: u32,
+}
+
+const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
+
+/// A backlog of slots.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Backlog {
+    links: Vec<Link>,
+    queues: Vec<Queue>,
+    len: u32,
+}
+
+impl Backlog {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.links.get(slot as usize).is_some_and(|link| link.sent != IDLE)
+    }
+
+    /// Queues `slot` as never told, whatever it was before.
+    pub(crate) fn insert(&mut self, slot: u32) {
+        self.remove(slot);
+        if self.links.len() <= slot as usize {
+            self.links.resize(slot as usize + 1, Link { previous: NONE, next: NONE, sent: IDLE });
+        }
+        self.push_back(slot, 0);
+    }
+
+    /// Takes `slot` out, if it is in.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let Some(&Link { previous, next, sent }) = self.links.get(slot as usize) else { return };
+        if sent == IDLE {
+            return;
+        }
+        let queue = &mut self.queues[usize::from(sent)];
+        match previous {
+            NONE => queue.head = next,
+            previous => self.links[previous as usize].next = next,
+        }
+        match next {
+            NONE => queue.tail = previous,
+            next => self.links[next as usize].previous = previous,
+        }
+        queue.len -= 1;
+        self.links[slot as usize] = Link { previous: NONE, next: NONE, sent: IDLE };
+        self.len -= 1;
+    }
+
+    /// Offers the slots, least told first, each at most once. `send` answers what became of it; a slot that was sent counts
+    /// one more transmission and leaves the backlog when it reaches `limit`.
+    pub(crate) fn offer(&mut self, limit: u8, mut send: impl FnMut(u32) -> Offer) {
+        let mut carried = self.queues.first().map_or(0, |queue| queue.len);
+        for sent in 0..self.queues.len() {
+            // Those that move up in this very call join the next queue's tail: only those that were there before count.
+            let count = core::mem::replace(&mut carried, self.queues.get(sent + 1).map_or(0, |queue| queue.len));
+            let mut slot = self.queues[sent].head;
+            for _ in 0..count {
+                let next = self.links[slot as usize].next;
+                match send(slot) {
+                    Offer::Sent => {
+                        self.remove(slot);
+                        let told = sent as u8 + 1;
+                        if told < limit.min(LIMIT_MAX) {
+                            self.push_back(slot, told);
+                        }
+                    }
+                    Offer::Skip => {}
+                    Offer::Full => return,
+                }
+                slot = next;
+            }
+        }
+    }
+
+    fn push_back(&mut self, slot: u32, sent: u8) {
+        if self.queues.len() <= usize::from(sent) {
+            self.queues.resize(usize::from(sent) + 1, EMPTY);
+        }
+        let queue = &mut self.queues[usize::from(sent)];
+        self.links[slot as usize] = Link { previous: queue.tail, next: NONE, sent };
+        match queue.tail {
+            NONE => queue.head = slot,
+            tail => self.links[tail as usize].next = slot,
+        }
+        queue.tail = slot;
+        queue.len += 1;
+        self.len += 1;
+    }
+}
+
+/// What became of an offered slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is in the datagram.
+    Sent,
+    /// It does not fit or is in already; offer the next.
+    Skip,
+    /// Nothing more fits.
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn take(backlog: &mut Backlog, limit: u8, room: usize) -> Vec<u32> {
+        let mut sent = Vec::new();
+        backlog.offer(limit, |slot| {
+            if sent.len() == room {
+                return Offer::Full;
+            }
+            sent.push(slot);
+            Offer::Sent
+        });
+        sent
+    }
+
+    #[test]
+    fn the_least_told_come_first_and_each_once_per_datagram() {
+        let mut backlog = Backlog::default();
+        for slot in 0..3 {
+            backlog.insert(slot);
+        }
+        assert_eq!(take(&mut backlog, 3, 2), [0, 1]);
+        assert_eq!(take(&mut backlog, 3, 10), [2, 0, 1]);
+        backlog.insert(7);
+        assert_eq!(take(&mut backlog, 3, 10), [7, 2, 0, 1]);
+        assert_eq!(take(&mut backlog, 3, 10), [7, 2], "0 and 1 were told three times");
+        assert_eq!(take(&mut backlog, 3, 10), [7]);
+        assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn inserting_again_starts_the_count_anew_and_removing_leaves_the_others_linked() {
+        let mut backlog = Backlog::default();
+        for slot in 0..5 {
+            backlog.insert(slot);
+        }
+        backlog.remove(2);
+        backlog.remove(2);
+        backlog.remove(0);
+        backlog.remove(4);
+        backlog.remove(99);
+        assert_eq!(take(&mut backlog, 2, 10), [1, 3]);
+        backlog.insert(1);
+        assert_eq!(take(&mut backlog, 2, 10), [1, 3]);
+        assert_eq!(take(&mut backlog, 2, 10), [1]);
+        assert!(backlog.is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! Counts of everything that is dropped, refused, bounded or repaired.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Cumulative counts since the node was made.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Names and counts, in a fixed order.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Datagrams accepted.
+    datagrams_accepted,
+    /// Datagrams that are not of this protocol.
+    datagrams_foreign,
+    /// Datagrams of a wire version that this node does not speak.
+    datagrams_other_version,
+    /// Datagrams of another cluster.
+    datagrams_other_cluster,
+    /// Datagrams whose checksum does not match.
+    datagrams_damaged,
+    /// Datagrams that are well checksummed and yet not allowed.
+    datagrams_malformed,
+    /// Datagrams that claim to come from this node's own address, and those that come after it left.
+    datagrams_ignored,
+    /// Datagrams that could not be encoded into the driver's buffer.
+    transmits_unencodable,
+    /// Messages refused because too many wait to be sent.
+    transmits_refused,
+    /// Claims about members that changed something.
+    updates_applied,
+    /// Claims about members that were known already or outdated.
+    updates_stale,
+    /// Claims about new members refused because the table is full.
+    members_refused,
+    /// Claims whose metadata are longer than this node accepts.
+    metadata_refused,
+    /// Times that this node refuted a claim about itself.
+    refutations,
+    /// Probes begun.
+    probes,
+    /// Probes that needed helpers.
+    probes_indirect,
+    /// Probes that failed.
+    probes_failed,
+    /// Requests to probe for others that were refused.
+    relays_refused,
+    /// Suspicions raised by this node.
+    suspicions,
+    /// Suspicions that turned into a death at this node.
+    suspicions_confirmed,
+    /// Suspicions whose time was extended because this node heard nobody.
+    suspicions_extended,
+    /// Times that the driver served a timer far too late.
+    stalls,
+    /// Events started here.
+    events_started,
+    /// Events learnt from others.
+    events_learnt,
+    /// Copies of events that were known already.
+    events_duplicate,
+    /// Copies beyond their lifetime.
+    events_expired,
+    /// Events too long to be told on.
+    events_too_long,
+    /// Events forgotten before their time because of a bound.
+    events_evicted,
+    /// Identities of events forgotten before their time because of a bound.
+    seen_evicted,
+    /// Anti-entropy exchanges started.
+    syncs_opened,
+    /// Anti-entropy exchanges answered.
+    syncs_answered,
+    /// Messages of anti-entropy that nobody had asked for.
+    syncs_refused,
+}

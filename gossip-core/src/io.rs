@@ -1,0 +1,243 @@
+//! What goes into a node and what comes out of it.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::time::Duration;
+
+use crate::member::{Claim, MemberState};
+use crate::rumors::EventId;
+use crate::wire::DecodeError;
+
+/// Something that happens to a node. A recorded stream of inputs, with their times, repeats a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a, A> {
+    /// A datagram was received.
+    Datagram {
+        /// The sender's address, as the transport tells it. It names the sender: a node sends from the address under which
+        /// the others know it.
+        from: A,
+        /// What was received.
+        bytes: &'a [u8],
+    },
+    /// The time that [`poll_timeout`](crate::Node::poll_timeout) named has come. Too early does no harm.
+    Timeout,
+    /// The application wants something.
+    Command(Command<'a, A>),
+}
+
+/// What an application can want.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a, A> {
+    /// Join the cluster through these members; any one that answers will do. They are asked again, once per protocol
+    /// period, for as long as this node knows nobody.
+    Join {
+        /// Addresses of members.
+        seeds: &'a [A],
+    },
+    /// Say goodbye. [`Event::Left`] tells when it has been said; the node is silent from then on.
+    Leave,
+    /// Start an event: every member's application gets it once.
+    StartEvent {
+        /// The application's bytes, at most [`event_payload_max`](crate::event_payload_max).
+        payload: &'a [u8],
+    },
+    /// Send a message to one member's application: unreliable, unordered, and with gossip on its back.
+    Send {
+        /// The member.
+        to: A,
+        /// The application's bytes, at most [`event_payload_max`](crate::event_payload_max).
+        payload: &'a [u8],
+    },
+    /// Replace this node's metadata.
+    SetMetadata {
+        /// At most [`metadata_max`](crate::Config::metadata_max) bytes.
+        metadata: &'a [u8],
+    },
+}
+
+/// What came of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<A> {
+    /// It was taken in.
+    Done,
+    /// An event was started.
+    Started(EventId<A>),
+}
+
+/// Why an input was refused. The state did not move, except for the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputError {
+    /// The peer's fault: the datagram was dropped and counted.
+    Datagram(DecodeError),
+    /// The caller's fault.
+    Command(CommandError),
+}
+
+/// A misuse by this node's own application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The payload does not fit into a datagram.
+    PayloadTooLong {
+        /// Its length.
+        len: usize,
+        /// The longest that fits.
+        max: usize,
+    },
+    /// The metadata are too long.
+    MetadataTooLong {
+        /// Their length.
+        len: usize,
+        /// The longest allowed.
+        max: usize,
+    },
+    /// Too many seeds.
+    TooManySeeds {
+        /// How many.
+        count: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// The addressee is not a live member.
+    NotAMember,
+    /// The node is leaving or has left.
+    Left,
+    /// Too many messages wait to be sent: pull some first.
+    Busy,
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PayloadTooLong { len, max } => {
+                write!(f, "a payload of {len} bytes is longer than the {max} that fit")
+            }
+            Self::MetadataTooLong { len, max } => {
+                write!(f, "metadata of {len} bytes are longer than the {max} allowed")
+            }
+            Self::TooManySeeds { count, max } => write!(f, "{count} seeds are more than the {max} allowed"),
+            Self::NotAMember => f.write_str("the addressee is not a live member"),
+            Self::Left => f.write_str("the node is leaving or has left"),
+            Self::Busy => f.write_str("too many messages wait to be sent"),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Datagram(error) => write!(f, "datagram refused: {error}"),
+            Self::Command(error) => write!(f, "command refused: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for InputError {}
+
+impl From<DecodeError> for InputError {
+    fn from(error: DecodeError) -> Self {
+        Self::Datagram(error)
+    }
+}
+
+impl From<CommandError> for InputError {
+    fn from(error: CommandError) -> Self {
+        Self::Command(error)
+    }
+}
+
+/// A datagram to send: the first `len` bytes of the buffer that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit<A> {
+    /// Where to.
+    pub to: A,
+    /// Its length.
+    pub len: usize,
+}
+
+/// How an event came to be learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Via {
+    /// The teller called in its gossip round.
+    Push,
+    /// The teller answered a call of this node.
+    Pull,
+    /// On a message of failure detection.
+    Probe,
+    /// Anti-entropy, or the welcome of a new member.
+    Sync,
+    /// On a message between applications.
+    Message,
+}
+
+/// Something that the application may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<A> {
+    /// A member is new or changed its state.
+    MemberChanged {
+        /// The member.
+        addr: A,
+        /// The state that it has now.
+        state: MemberState,
+        /// Its incarnation.
+        incarnation: u32,
+        /// Who told; `None` when this node found out by itself.
+        told_by: Option<A>,
+    },
+    /// A member's metadata changed while its state did not.
+    MetadataChanged {
+        /// The member.
+        addr: A,
+    },
+    /// A member that was dead or had left is no longer remembered.
+    MemberForgotten {
+        /// The former member.
+        addr: A,
+    },
+    /// Somebody held this node for suspect, dead or departed, or knew it from a former life; it has raised its incarnation.
+    Refuted {
+        /// What was said.
+        claim: Claim,
+        /// Who told.
+        told_by: A,
+        /// The incarnation that this node has now.
+        incarnation: u32,
+    },
+    /// A direct probe was answered.
+    Rtt {
+        /// By whom.
+        addr: A,
+        /// After how long.
+        rtt: Duration,
+    },
+    /// An application somewhere started an event; it comes here exactly once while it is remembered.
+    UserEvent {
+        /// Its identity.
+        id: EventId<A>,
+        /// Its bytes.
+        payload: Arc<[u8]>,
+        /// Hops from the origin.
+        hops: u8,
+        /// The node that told.
+        from: A,
+        /// How.
+        via: Via,
+    },
+    /// A message from another member's application.
+    Message {
+        /// From whom.
+        from: A,
+        /// Its bytes.
+        payload: Arc<[u8]>,
+    },
+    /// This node is in a cluster: another node is there, and the two know each other. Anti-entropy brings the rest.
+    Joined {
+        /// The first that was heard.
+        through: A,
+    },
+    /// The goodbye was said.
+    Left,
+}

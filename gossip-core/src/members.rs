@@ -1,0 +1,331 @@
+//! The member table.
+//!
+//! Members live in slots that keep their number for as long as the member is remembered, so that backlog, suspicions and
+//! timers can name a member by its slot. The live ones (alive or suspected) are listed densely beside: a random live member
+//! costs one draw. No operation here grows with the number of members, except where it says so.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashTable};
+
+use crate::address::Address;
+use crate::member::{Claim, MemberState};
+use crate::permutation::Permutation;
+use crate::rng::Rng;
+use crate::sync::{self, Digests};
+
+/// Names a slot of the table.
+pub(crate) type Slot = u32;
+
+/// The slot of the node itself.
+pub(crate) const SELF: Slot = 0;
+
+const NOT_LIVE: u32 = u32::MAX;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Entry<A> {
+    pub(crate) addr: A,
+    pub(crate) incarnation: u32,
+    /// Place in the list of the live, or [`NOT_LIVE`].
+    position: u32,
+    pub(crate) state: MemberState,
+    occupied: bool,
+}
+
+impl<A> Entry<A> {
+    pub(crate) fn claim(&self) -> Claim {
+        Claim { incarnation: self.incarnation, state: self.state }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Members<A> {
+    entries: Vec<Entry<A>>,
+    free: Vec<Slot>,
+    index: HashTable<Slot>,
+    hasher: FixedState,
+    /// The live members other than this node, in no particular but reproducible order.
+    live: Vec<Slot>,
+    metadata: HashMap<Slot, Box<[u8]>, FixedState>,
+    digests: Digests,
+    /// The order of the running probe cycle and the next place in it.
+    cycle: Option<(Permutation, u32)>,
+}
+
+impl<A: Address> Members<A> {
+    /// A table that holds the node itself, alive, at slot [`SELF`].
+    pub(crate) fn new(local: A, incarnation: u32, metadata: &[u8], hash_seed: u64) -> Self {
+        let hasher = FixedState::with_seed(hash_seed);
+        let mut members = Self {
+            entries: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: hasher.clone(),
+            live: Vec::new(),
+            metadata: HashMap::with_hasher(hasher),
+            digests: Digests::default(),
+            cycle: None,
+        };
+        let slot = members.insert(local, Claim { incarnation, state: MemberState::Alive }, metadata);
+        debug_assert_eq!(slot, SELF);
+        members
+    }
+
+    /// Remembered members of every state, this node included.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Live members, this node included if it has not left.
+    pub(crate) fn live_count(&self) -> u32 {
+        self.live.len() as u32 + u32::from(self.entries[SELF as usize].state.is_live())
+    }
+
+    /// Live members other than this node.
+    pub(crate) fn peers(&self) -> &[Slot] {
+        &self.live
+    }
+
+    pub(crate) fn digests(&self) -> &Digests {
+        &self.digests
+    }
+
+    pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
+        self.index.find(self.hasher.hash_one(addr), |&slot| self.entries[slot as usize].addr == *addr).copied()
+    }
+
+    /// The entry of a slot that is in use.
+    pub(crate) fn entry(&self, slot: Slot) -> &Entry<A> {
+        let entry = &self.entries[slot as usize];
+        debug_assert!(entry.occupied, "slot {slot} is free");
+        entry
+    }
+
+    /// The entry, if the slot is in use.
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<A>> {
+        self.entries.get(slot as usize).filter(|entry| entry.occupied)
+    }
+
+    pub(crate) fn metadata(&self, slot: Slot) -> &[u8] {
+        self.metadata.get(&slot).map_or(&[], |metadata| metadata)
+    }
+
+    /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
+    pub(crate) fn slots_from(&self, start: Slot) -> impl Iterator<Item = Slot> + '_ {
+        (start..self.entries.len() as Slot).filter(|&slot| self.entries[slot as usize].occupied)
+    }
+
+    /// Adds a member that is not in the table.
+    pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: &[u8]) -> Slot {
+        let entry = Entry {
+            addr,
+            incarnation: claim.incarnation,
+            position: NOT_LIVE,
+            state: MemberState::Left,
+            occupied: true,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = entry;
+                slot
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as Slot
+            }
+        };
+        let Self { index, hasher, entries, .. } = self;
+        index.insert_unique(hasher.hash_one(addr), slot, |&slot| hasher.hash_one(entries[slot as usize].addr));
+        self.set(slot, claim, Some(metadata));
+        slot
+    }
+
+    /// Replaces what is known of a member; `None` leaves its metadata as they are.
+    pub(crate) fn set(&mut self, slot: Slot, claim: Claim, metadata: Option<&[u8]>) {
+        self.digests.toggle(self.fingerprint(slot));
+        let entry = &mut self.entries[slot as usize];
+        entry.incarnation = claim.incarnation;
+        entry.state = claim.state;
+        if slot != SELF {
+            self.place(slot);
+        }
+        match metadata {
+            Some([]) => {
+                self.metadata.remove(&slot);
+            }
+            Some(bytes) => {
+                self.metadata.insert(slot, bytes.into());
+            }
+            None => {}
+        }
+        self.digests.toggle(self.fingerprint(slot));
+    }
+
+    /// Forgets a member.
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        debug_assert_ne!(slot, SELF, "a node does not forget itself");
+        let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
+        self.set(slot, claim, Some(&[]));
+        let hash = self.hasher.hash_one(self.entries[slot as usize].addr);
+        if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
+            found.remove();
+        }
+        self.entries[slot as usize].occupied = false;
+        self.free.push(slot);
+    }
+
+    /// Lists the slot among the live, or takes it off the list.
+    fn place(&mut self, slot: Slot) {
+        let entry = &mut self.entries[slot as usize];
+        let live = entry.state.is_live();
+        if live && entry.position == NOT_LIVE {
+            entry.position = self.live.len() as u32;
+            self.live.push(slot);
+        } else if !live && entry.position != NOT_LIVE {
+            let position = core::mem::replace(&mut entry.position, NOT_LIVE) as usize;
+            self.live.swap_remove(position);
+            if let Some(&moved) = self.live.get(position) {
+                self.entries[moved as usize].position = position as u32;
+            }
+        }
+    }
+
+    /// What a live member adds to the digests; nothing for one that is not live.
+    fn fingerprint(&self, slot: Slot) -> Option<(u32, u32)> {
+        let entry = &self.entries[slot as usize];
+        entry.state.is_live().then(|| sync::member_fingerprint(&entry.addr, entry.incarnation, self.metadata(slot)))
+    }
+
+    /// Up to `count` distinct random live members, none of them `except`. Draws with rejection, so that the cost is that of
+    /// `count`, not of N.
+    pub(crate) fn random_peers(&self, count: usize, except: Option<Slot>, rng: &mut Rng, chosen: &mut Vec<Slot>) {
+        chosen.clear();
+        let excluded = usize::from(except.is_some_and(|slot| self.get(slot).is_some_and(|e| e.position != NOT_LIVE)));
+        let wanted = count.min(self.live.len().saturating_sub(excluded));
+        if wanted * 2 >= self.live.len() {
+            // Nearly all of a small cluster: a partial shuffle of a copy, since rejection would take long.
+            chosen.extend(self.live.iter().copied().filter(|&slot| Some(slot) != except));
+            for i in 0..wanted {
+                let j = i + rng.below((chosen.len() - i) as u32) as usize;
+                chosen.swap(i, j);
+            }
+            chosen.truncate(wanted);
+            return;
+        }
+        while chosen.len() < wanted {
+            let slot = self.live[rng.below(self.live.len() as u32) as usize];
+            if Some(slot) != except && !chosen.contains(&slot) {
+                chosen.push(slot);
+            }
+        }
+    }
+
+    /// The next member to probe: round-robin in a random order that is drawn anew for every cycle (SWIM §4.3).
+    ///
+    /// A member that leaves the list of the live moves the last one into its place, so in a cycle with departures a member
+    /// may come twice or not at all; the next cycle has it again.
+    pub(crate) fn next_probe(&mut self, rng: &mut Rng) -> Option<Slot> {
+        let count = self.live.len() as u32;
+        if count == 0 {
+            return None;
+        }
+        loop {
+            match &mut self.cycle {
+                Some((order, next)) if *next < order.len().max(count) => {
+                    let position = *next;
+                    *next += 1;
+                    // Members that joined during the cycle stand behind its range and follow in the order of joining.
+                    let place = if position < order.len() { order.at(position) } else { position };
+                    if let Some(&slot) = self.live.get(place as usize) {
+                        return Some(slot);
+                    }
+                }
+                _ => self.cycle = Some((Permutation::new(count, rng), 0)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use super::*;
+
+    const ALIVE: Claim = Claim { incarnation: 0, state: MemberState::Alive };
+
+    fn table(peers: u16) -> Members<u16> {
+        let mut members = Members::new(0, 0, &[], 1);
+        for addr in 1..=peers {
+            members.insert(addr, ALIVE, &[]);
+        }
+        members
+    }
+
+    #[test]
+    fn slots_survive_the_removal_of_others() {
+        let mut members = table(4);
+        let three = members.find(&3).unwrap();
+        members.remove(members.find(&1).unwrap());
+        assert_eq!(members.find(&1), None);
+        assert_eq!(members.entry(three).addr, 3);
+        assert_eq!((members.len(), members.live_count()), (4, 4));
+        members.insert(9, ALIVE, b"meta");
+        assert_eq!(members.metadata(members.find(&9).unwrap()), b"meta");
+        assert_eq!(members.live_count(), 5);
+    }
+
+    #[test]
+    fn the_digest_depends_on_the_members_not_on_the_way_there() {
+        let mut one = table(3);
+        let mut other = Members::new(3, 0, &[], 99);
+        for addr in [2, 0, 1] {
+            other.insert(addr, ALIVE, &[]);
+        }
+        assert_eq!(one.digests().total(), other.digests().total());
+        let slot = one.find(&2).unwrap();
+        one.set(slot, Claim { incarnation: 0, state: MemberState::Suspect }, None);
+        assert_eq!(one.digests().total(), other.digests().total(), "a suspect is still a member");
+        one.set(slot, Claim { incarnation: 1, state: MemberState::Alive }, None);
+        assert_ne!(one.digests().total(), other.digests().total());
+        one.set(slot, Claim { incarnation: 1, state: MemberState::Dead }, None);
+        other.remove(other.find(&2).unwrap());
+        assert_eq!(one.digests().total(), other.digests().total(), "the dead and the forgotten are alike");
+    }
+
+    #[test]
+    fn every_member_is_probed_once_a_cycle_and_joiners_within_it() {
+        let mut rng = Rng::new(3);
+        let mut members = table(10);
+        for _ in 0..5 {
+            let mut seen = BTreeMap::new();
+            for _ in 0..10 {
+                *seen.entry(members.next_probe(&mut rng).unwrap()).or_insert(0) += 1;
+            }
+            assert!(seen.len() == 10 && seen.values().all(|&n| n == 1), "{seen:?}");
+        }
+        members.next_probe(&mut rng);
+        members.insert(11, ALIVE, &[]);
+        let joined = members.find(&11).unwrap();
+        assert!((0..10).any(|_| members.next_probe(&mut rng) == Some(joined)));
+    }
+
+    #[test]
+    fn random_peers_are_distinct_and_never_the_excepted() {
+        let mut rng = Rng::new(4);
+        let members = table(20);
+        let mut chosen = Vec::new();
+        for count in 0..25 {
+            members.random_peers(count, Some(5), &mut rng, &mut chosen);
+            assert_eq!(chosen.len(), count.min(19));
+            let mut sorted = chosen.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(sorted.len(), chosen.len());
+            assert!(!chosen.contains(&5) && !chosen.contains(&SELF));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Failure detection: probing, suspicion, declaring dead (SWIM §3, §4.2; Lifeguard).
+
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use super::transmit::Outgoing;
+use super::{Node, Phase};
+use crate::address::Address;
+use crate::io::Event;
+use crate::member::{Claim, MemberState};
+use crate::members::{SELF, Slot};
+use crate::probe::{Probe, RELAYS_MAX, Relay};
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// One protocol period in so many also calls a member that is held for dead, or a seed that is no member: after a
+/// partition both sides have declared each other dead, and nobody else would ever call across.
+const RECONNECT_ODDS: u32 = 8;
+
+impl<A: Address> Node<A> {
+    /// A protocol period ends and the next begins.
+    pub(super) fn on_probe_period(&mut self, now: Instant) {
+        self.finish_probe(now);
+        if matches!(self.phase, Phase::Leaving(_)) {
+            return;
+        }
+        if self.members.peers().is_empty() {
+            self.call_seeds();
+        }
+        self.maybe_reconnect();
+        let Some(target) = self.members.next_probe(&mut self.rng) else { return };
+        let addr = self.members.entry(target).addr;
+        let seq = self.next_seq();
+        self.probe = Some(Probe::new(target, addr, seq, now));
+        self.counters.probes += 1;
+        self.timers.set(Timer::ProbeTimeout, now + self.awareness.scale(self.config.probe_timeout));
+        self.enqueue(Outgoing::Ping { to: addr, seq });
+    }
+
+    /// The direct answer did not come: ask others.
+    pub(super) fn on_probe_timeout(&mut self) {
+        let Some(probe) = self.probe.as_mut().filter(|probe| !probe.acked) else { return };
+        let (target, seq, addr) = (probe.target, probe.seq, probe.addr);
+        self.counters.probes_indirect += 1;
+        let count = usize::from(self.config.indirect_probes);
+        self.members.random_peers(count, Some(target), &mut self.rng, &mut self.drawn);
+        for i in 0..self.drawn.len() {
+            let helper = self.members.entry(self.drawn[i]).addr;
+            if let Some(probe) = &mut self.probe {
+                probe.helpers.push(helper);
+            }
+            self.enqueue(Outgoing::PingReq { to: helper, seq, target: addr });
+        }
+    }
+
+    fn finish_probe(&mut self, now: Instant) {
+        self.timers.clear(Timer::ProbeTimeout);
+        let Some(probe) = self.probe.take().filter(|probe| !probe.acked) else { return };
+        self.counters.probes_failed += 1;
+        let (helpers, silent) = (probe.helpers.len() as u8, probe.silent_helpers());
+        self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
+        if self.members.get(probe.target).is_some_and(|entry| entry.addr == probe.addr) {
+            self.suspect(now, probe.target);
+        }
+    }
+
+    /// This node itself suspects a member.
+    fn suspect(&mut self, now: Instant, slot: Slot) {
+        let entry = self.members.entry(slot);
+        let (state, incarnation, local) = (entry.state, entry.incarnation, self.local());
+        match state {
+            MemberState::Alive => {
+                self.counters.suspicions += 1;
+                let claim = Claim { incarnation, state: MemberState::Suspect };
+                self.apply(now, slot, claim, None, None, local);
+            }
+            MemberState::Suspect => self.confirm_suspicion(slot, local),
+            MemberState::Dead | MemberState::Left => {}
+        }
+    }
+
+    /// `accuser` suspects a suspect as well.
+    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A) {
+        let Some(suspicion) = self.suspicions.get_mut(&slot) else { return };
+        if suspicion.confirm(accuser) {
+            self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+            self.updates.insert(slot);
+        }
+    }
+
+    pub(super) fn expire_suspicions(&mut self, now: Instant) {
+        while let Some(&Reverse((at, slot))) = self.suspicion_deadlines.peek().filter(|Reverse((at, _))| *at <= now) {
+            debug_assert!(at <= now);
+            self.suspicion_deadlines.pop();
+            let Some(suspicion) = self.suspicions.get_mut(&slot) else { continue };
+            if suspicion.deadline() > now {
+                // Extended meanwhile. An entry for an earlier deadline stands elsewhere in the heap or was served.
+                self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+                continue;
+            }
+            if self.is_deaf(now) {
+                self.counters.suspicions_extended += 1;
+                if let Some(suspicion) = self.suspicions.get_mut(&slot) {
+                    suspicion.extend(self.config.probe_interval);
+                    self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+                }
+                continue;
+            }
+            self.counters.suspicions_confirmed += 1;
+            let incarnation = self.members.entry(slot).incarnation;
+            let local = self.local();
+            self.apply(now, slot, Claim { incarnation, state: MemberState::Dead }, None, None, local);
+        }
+    }
+
+    /// Whether this node hears nobody although it holds some for alive whom it does not even suspect: then the fault is
+    /// likely its own, and a suspect could not refute. (Not in the papers.)
+    fn is_deaf(&self, now: Instant) -> bool {
+        let patience = self.awareness.scale(self.config.probe_interval).saturating_mul(2);
+        now.since(self.heard) > patience && self.members.peers().len() > self.suspicions.len()
+    }
+
+    /// A driver that serves a timer far too late was stalled (starved, suspended, swapped out). Answers may have come in
+    /// time and lie unread: nobody is to be blamed for that time. (Not in the papers.)
+    pub(super) fn notice_stall(&mut self, now: Instant) {
+        let late = self.timers.next().map_or(Duration::ZERO, |deadline| now.since(deadline));
+        if late <= self.config.probe_timeout {
+            return;
+        }
+        self.counters.stalls += 1;
+        self.awareness.on_stall(self.config.awareness_max);
+        self.probe = None;
+        self.timers.clear(Timer::ProbeTimeout);
+        for suspicion in self.suspicions.values_mut() {
+            suspicion.extend(late);
+        }
+    }
+
+    pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
+        if let Some(probe) =
+            self.probe.as_mut().filter(|probe| probe.seq == seq && !probe.acked && probe.expects(&from))
+        {
+            probe.acked = true;
+            let (addr, sent) = (probe.addr, probe.sent);
+            self.awareness.on_probe_success();
+            if addr == from {
+                self.events.push_back(Event::Rtt { addr, rtt: now.since(sent) });
+            }
+            return;
+        }
+        if let Some(i) = self.relays.iter().position(|relay| relay.seq == seq && relay.target == from) {
+            let relay = self.relays.swap_remove(i);
+            self.enqueue(Outgoing::Ack { to: relay.asker, seq: relay.asker_seq });
+        }
+    }
+
+    pub(super) fn on_nack(&mut self, from: A, seq: u32) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.seq == seq) {
+            probe.on_nack(from);
+        }
+    }
+
+    /// Somebody asks this node to probe for it.
+    pub(super) fn on_ping_req(&mut self, now: Instant, asker: A, asker_seq: u32, target: A) {
+        if target == self.local() {
+            self.enqueue(Outgoing::Ack { to: asker, seq: asker_seq });
+            return;
+        }
+        // Only members are probed: a request must not make this node send to anybody in the world.
+        if self.relays.len() >= RELAYS_MAX || self.members.find(&target).is_none() {
+            self.counters.relays_refused += 1;
+            return;
+        }
+        let seq = self.next_seq();
+        // The Nack must be with the asker before its period ends: at four fifths of the probe timeout (memberlist's value).
+        let nack = Some(now + self.config.probe_timeout / 5 * 4);
+        let expires = now + self.config.probe_interval;
+        self.relays.push(Relay { seq, target, asker, asker_seq, nack, expires });
+        self.enqueue(Outgoing::Ping { to: target, seq });
+    }
+
+    pub(super) fn expire_relays(&mut self, now: Instant) {
+        for i in 0..self.relays.len() {
+            let Relay { nack, asker, asker_seq, .. } = self.relays[i];
+            if nack.is_some_and(|due| due <= now) {
+                self.relays[i].nack = None;
+                self.enqueue(Outgoing::Nack { to: asker, seq: asker_seq });
+            }
+        }
+        self.relays.retain(|relay| relay.expires > now);
+    }
+
+    /// This node is said to be something else than alive, or to have a higher incarnation: raise it above the claim.
+    pub(super) fn refute(&mut self, claim: Claim, told_by: A) {
+        let known = self.members.entry(SELF).claim();
+        if matches!(self.phase, Phase::Leaving(_) | Phase::Left) || !claim.supersedes(known) {
+            return;
+        }
+        if !matches!(claim.state, MemberState::Alive) && claim.incarnation == known.incarnation {
+            self.awareness.on_refute(self.config.awareness_max);
+        }
+        self.counters.refutations += 1;
+        let incarnation = claim.incarnation + 1;
+        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
+        self.updates.insert(SELF);
+        self.events.push_back(Event::Refuted { claim, told_by, incarnation });
+    }
+
+    fn maybe_reconnect(&mut self) {
+        if (self.tombstones.is_empty() && self.seeds.is_empty()) || self.rng.below(RECONNECT_ODDS) != 0 {
+            return;
+        }
+        let count = (self.tombstones.len() + self.seeds.len()) as u32;
+        let pick = self.rng.below(count) as usize;
+        let lost = match self.tombstones.get(pick) {
+            Some(&(_, slot, incarnation)) => self
+                .members
+                .get(slot)
+                .filter(|entry| entry.state == MemberState::Dead && entry.incarnation == incarnation)
+                .map(|entry| entry.addr),
+            None => Some(self.seeds[pick - self.tombstones.len()]).filter(|seed| self.members.find(seed).is_none()),
+        };
+        if let Some(to) = lost {
+            self.enqueue(Outgoing::Gossip { to, answer: true });
+        }
+    }
+}

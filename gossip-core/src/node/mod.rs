@@ -1,0 +1,471 @@
+//! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
+//! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
+//! anti-entropy, goodbye).
+
+mod failure;
+mod receive;
+mod spread;
+mod transmit;
+
+use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use crate::address::Address;
+use crate::awareness::Awareness;
+use crate::backlog::Backlog;
+use crate::config::{Config, ConfigError, event_payload_max};
+use crate::counters::Counters;
+use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
+use crate::member::{Claim, MemberState};
+use crate::members::{Members, SELF, Slot};
+use crate::probe::{Probe, Relay};
+use crate::rng::Rng;
+use crate::rumors::{EventId, Rumors};
+use crate::suspicion::Suspicion;
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+use transmit::Outgoing;
+
+/// The most seeds that a node remembers.
+pub const SEEDS_MAX: usize = 64;
+
+/// What a node is born with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup<'a, A> {
+    /// The address under which the others know this node, and from which its datagrams come.
+    pub local: A,
+    /// Seed of all its randomness. Nodes of one cluster need different ones.
+    pub seed: u64,
+    /// Its first incarnation. 0 will do: a restarted node learns from the others that it must raise it.
+    pub incarnation: u32,
+    /// The number of its first event. It must exceed every number that this address used in a former life, or the others
+    /// take new events for old ones. The time in milliseconds, shifted left by 16, will do.
+    pub first_sequence: u64,
+    /// Bytes that every member can read beside its address.
+    pub metadata: &'a [u8],
+}
+
+impl<A> Setup<'_, A> {
+    /// A node at `local` with seed, incarnation and sequence 0 and without metadata.
+    pub const fn new(local: A) -> Self {
+        Self { local, seed: 0, incarnation: 0, first_sequence: 0, metadata: &[] }
+    }
+}
+
+/// A member as a node sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member<'a, A> {
+    /// Its address.
+    pub addr: A,
+    /// What is held to be true of it.
+    pub state: MemberState,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// Its metadata.
+    pub metadata: &'a [u8],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Not asked to join, or nobody answered yet.
+    Alone,
+    /// In.
+    Member,
+    /// Saying goodbye for so many more rounds.
+    Leaving(u8),
+    /// Silent.
+    Left,
+}
+
+/// One member of a cluster.
+///
+/// # How to drive it
+/// Call [`handle`](Self::handle) with whatever happens. After each call, and before waiting, pull until they are empty:
+/// [`poll_transmit`](Self::poll_transmit) (send each datagram), then [`poll_event`](Self::poll_event). Then wait for a
+/// datagram, a command, or the time that [`poll_timeout`](Self::poll_timeout) names, which may have changed with every call.
+/// Times must not run backwards; several calls may share an instant. Nothing is encoded before it is pulled, so a datagram
+/// pulled late still carries the newest knowledge.
+///
+/// # Bounds
+/// Members, events, identities of events, waiting messages, relayed probes and seeds are bounded by the [`Config`] or by
+/// constants, and what happens at each bound is counted. Waiting [`Event`]s are bounded by the driver: one input makes at
+/// most as many as one datagram has items, plus those of timers.
+#[derive(Debug)]
+pub struct Node<A> {
+    config: Config,
+    rng: Rng,
+    phase: Phase,
+    seeds: Vec<A>,
+    next_sequence: u64,
+
+    members: Members<A>,
+    /// Members of whom something is still to be told.
+    updates: Backlog,
+    rumors: Rumors<A>,
+    /// The dead and the departed, in the order of their going: when to forget which incarnation of whom.
+    tombstones: VecDeque<(Instant, Slot, u32)>,
+
+    awareness: Awareness,
+    probe: Option<Probe<A>>,
+    relays: Vec<Relay<A>>,
+    suspicions: BTreeMap<Slot, Suspicion<A>>,
+    /// When to look at a suspicion. An entry may be outdated: the suspicion itself knows its deadline.
+    suspicion_deadlines: BinaryHeap<Reverse<(Instant, Slot)>>,
+    next_seq: u32,
+    /// When the last datagram of another node was accepted.
+    heard: Instant,
+
+    /// When the last anti-entropy exchange was opened, and with whom it runs.
+    sync_opened: Option<Instant>,
+    sync_peer: Option<A>,
+
+    timers: Timers,
+    outgoing: VecDeque<Outgoing<A>>,
+    events: VecDeque<Event<A>>,
+    counters: Counters,
+    /// Reused, so that a draw of peers does not allocate.
+    drawn: Vec<Slot>,
+}
+
+impl<A: Address> Node<A> {
+    /// A node that knows nobody yet.
+    ///
+    /// # Errors
+    /// The first value of the configuration that makes no sense, or `metadata_max` for metadata that are too long.
+    pub fn new(now: Instant, config: Config, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
+        config.check()?;
+        if setup.metadata.len() > config.metadata_max {
+            return Err(ConfigError { name: "metadata_max", rule: "must not be less than the node's own metadata" });
+        }
+        let mut rng = Rng::new(setup.seed);
+        let hash_seed = rng.next_u64();
+        let mut node = Self {
+            phase: Phase::Alone,
+            seeds: Vec::new(),
+            next_sequence: setup.first_sequence,
+            members: Members::new(setup.local, setup.incarnation, setup.metadata, hash_seed),
+            updates: Backlog::default(),
+            rumors: Rumors::new(hash_seed),
+            tombstones: VecDeque::new(),
+            awareness: Awareness::new(),
+            probe: None,
+            relays: Vec::new(),
+            suspicions: BTreeMap::new(),
+            suspicion_deadlines: BinaryHeap::new(),
+            next_seq: rng.below(1 << 14),
+            heard: now,
+            sync_opened: None,
+            sync_peer: None,
+            timers: Timers::default(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            drawn: Vec::new(),
+            config,
+            rng,
+        };
+        node.arm(now);
+        Ok(node)
+    }
+
+    /// Takes in what happened at `now`.
+    ///
+    /// # Errors
+    /// Why the input was refused; see [`InputError`] for whose fault it is. A driver may ignore the error of a datagram: it
+    /// was counted.
+    pub fn handle(&mut self, now: Instant, input: Input<'_, A>) -> Result<Outcome<A>, InputError> {
+        match input {
+            Input::Datagram { from, bytes } => self.on_datagram(now, from, bytes).map(|()| Outcome::Done),
+            Input::Timeout => {
+                self.on_timeout(now);
+                Ok(Outcome::Done)
+            }
+            Input::Command(command) => Ok(self.on_command(now, command)?),
+        }
+    }
+
+    /// Encodes the next datagram into `buffer`, which should hold [`datagram_max`](Config::datagram_max) bytes: a shorter one
+    /// shortens the datagrams. `None` when nothing is to be sent.
+    pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit<A>> {
+        self.encode_next(now, buffer)
+    }
+
+    /// The next thing that the application may want to know.
+    pub fn poll_event(&mut self) -> Option<Event<A>> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Input::Timeout`], unless something else happens before. `None` when time
+    /// changes nothing: the node has left.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.phase == Phase::Left {
+            return None;
+        }
+        [
+            self.timers.next(),
+            self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
+            self.rumors.next_expiry(),
+            self.tombstones.front().map(|&(forget, ..)| forget),
+            self.relays.iter().map(|relay| relay.nack.unwrap_or(relay.expires)).min(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// This node's address.
+    #[must_use]
+    pub fn local(&self) -> A {
+        self.members.entry(SELF).addr
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Live members, this node included: what an application calls the size of the cluster.
+    #[must_use]
+    pub fn live_members(&self) -> u32 {
+        self.members.live_count()
+    }
+
+    /// All remembered members in a stable order, this node first.
+    pub fn members(&self) -> impl Iterator<Item = Member<'_, A>> {
+        self.members.slots_from(SELF).map(|slot| self.member_at(slot))
+    }
+
+    /// The member at an address.
+    #[must_use]
+    pub fn member(&self, addr: &A) -> Option<Member<'_, A>> {
+        self.members.find(addr).map(|slot| self.member_at(slot))
+    }
+
+    /// What was dropped, refused, bounded and repaired so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Lifeguard's local health score: 0 is healthy.
+    #[must_use]
+    pub fn health_score(&self) -> u8 {
+        self.awareness.score()
+    }
+
+    /// Digests of the live members and of the kept events: two nodes with equal digests know the same.
+    #[must_use]
+    pub fn digests(&self) -> (u32, u32) {
+        (self.members.digests().total(), self.rumors.digests().total())
+    }
+
+    /// Events kept for those who missed them.
+    #[must_use]
+    pub fn events_kept(&self) -> usize {
+        self.rumors.len()
+    }
+
+    fn member_at(&self, slot: Slot) -> Member<'_, A> {
+        let entry = self.members.entry(slot);
+        Member {
+            addr: entry.addr,
+            state: entry.state,
+            incarnation: entry.incarnation,
+            metadata: self.members.metadata(slot),
+        }
+    }
+
+    /// Starts the periodic timers at random phases, so that the nodes of a cluster do not beat together.
+    fn arm(&mut self, now: Instant) {
+        for (timer, interval) in
+            [(Timer::Gossip, self.config.gossip_interval), (Timer::Probe, self.config.probe_interval)]
+        {
+            let phase = u64::from(self.rng.below(1 << 16)) * (interval.as_nanos() as u64 >> 16);
+            self.timers.set(timer, now + core::time::Duration::from_nanos(phase));
+        }
+    }
+
+    fn on_command(&mut self, now: Instant, command: Command<'_, A>) -> Result<Outcome<A>, CommandError> {
+        let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Left);
+        match command {
+            Command::Join { seeds } => {
+                if seeds.len() > SEEDS_MAX {
+                    return Err(CommandError::TooManySeeds { count: seeds.len(), max: SEEDS_MAX });
+                }
+                if leaving {
+                    self.come_back(now);
+                }
+                let local = self.local();
+                self.seeds = seeds.iter().copied().filter(|seed| *seed != local).collect();
+                self.call_seeds();
+            }
+            _ if leaving => return Err(CommandError::Left),
+            Command::Leave => self.begin_leave(),
+            Command::StartEvent { payload } => return self.start_event(now, payload).map(Outcome::Started),
+            Command::Send { to, payload } => self.send_message(to, payload)?,
+            Command::SetMetadata { metadata } => {
+                let max = self.config.metadata_max;
+                if metadata.len() > max {
+                    return Err(CommandError::MetadataTooLong { len: metadata.len(), max });
+                }
+                let incarnation = self.members.entry(SELF).incarnation + 1;
+                self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, Some(metadata));
+                self.updates.insert(SELF);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn start_event(&mut self, now: Instant, payload: &[u8]) -> Result<EventId<A>, CommandError> {
+        self.check_payload(payload)?;
+        let id = EventId { origin: self.local(), sequence: self.next_sequence };
+        self.next_sequence += 1;
+        let evicted = self.rumors.start(now, id, payload, &self.config);
+        self.counters.events_started += 1;
+        self.count_evicted(evicted);
+        Ok(id)
+    }
+
+    fn send_message(&mut self, to: A, payload: &[u8]) -> Result<(), CommandError> {
+        self.check_payload(payload)?;
+        let live = self.members.find(&to).is_some_and(|slot| slot != SELF && self.members.entry(slot).state.is_live());
+        if !live {
+            return Err(CommandError::NotAMember);
+        }
+        if self.outgoing.len() >= self.config.transmits_max {
+            return Err(CommandError::Busy);
+        }
+        self.outgoing.push_back(Outgoing::App { to, payload: payload.into() });
+        Ok(())
+    }
+
+    fn check_payload(&self, payload: &[u8]) -> Result<(), CommandError> {
+        let max = event_payload_max::<A>(&self.config);
+        if payload.len() > max { Err(CommandError::PayloadTooLong { len: payload.len(), max }) } else { Ok(()) }
+    }
+
+    fn on_timeout(&mut self, now: Instant) {
+        if self.phase == Phase::Left {
+            return;
+        }
+        self.notice_stall(now);
+        while let Some((timer, deadline)) = self.timers.take_due(now) {
+            match timer {
+                Timer::Gossip => {
+                    self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval));
+                    self.on_gossip_round();
+                }
+                Timer::ProbeTimeout => self.on_probe_timeout(),
+                Timer::Probe => {
+                    let period = self.awareness.scale(self.config.probe_interval);
+                    self.timers.set(Timer::Probe, next_tick(now, deadline, period));
+                    self.on_probe_period(now);
+                }
+            }
+        }
+        self.expire_suspicions(now);
+        self.expire_relays(now);
+        self.rumors.expire(now);
+        self.forget_tombstones(now);
+    }
+
+    /// Records a claim as the truth about a member that is in the table, with all that follows from it.
+    fn apply(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        claim: Claim,
+        metadata: Option<&[u8]>,
+        told_by: Option<A>,
+        accuser: A,
+    ) {
+        let old = self.members.entry(slot).claim();
+        self.members.set(slot, claim, metadata);
+        self.after_change(now, slot, Some(old), told_by, accuser);
+        if metadata.is_some() && old.state == claim.state {
+            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr });
+        }
+    }
+
+    /// Adds a member, unless the table is full.
+    fn admit(
+        &mut self,
+        now: Instant,
+        addr: A,
+        claim: Claim,
+        metadata: &[u8],
+        told_by: Option<A>,
+        accuser: A,
+    ) -> Option<Slot> {
+        if self.members.len() >= self.config.members_max {
+            self.counters.members_refused += 1;
+            return None;
+        }
+        let slot = self.members.insert(addr, claim, metadata);
+        self.after_change(now, slot, None, told_by, accuser);
+        Some(slot)
+    }
+
+    fn after_change(&mut self, now: Instant, slot: Slot, old: Option<Claim>, told_by: Option<A>, accuser: A) {
+        let entry = self.members.entry(slot);
+        let (addr, claim) = (entry.addr, entry.claim());
+        self.counters.updates_applied += 1;
+        self.updates.insert(slot);
+        self.suspicions.remove(&slot);
+        if claim.state == MemberState::Suspect {
+            let suspicion = Suspicion::new(now, accuser, self.members.live_count(), &self.config);
+            self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+            self.suspicions.insert(slot, suspicion);
+        }
+        if !claim.state.is_live() {
+            self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, claim.incarnation));
+            if self.probe.as_ref().is_some_and(|probe| probe.target == slot) {
+                self.probe = None;
+                self.timers.clear(Timer::ProbeTimeout);
+            }
+        }
+        if old.map(|old| old.state) != Some(claim.state) {
+            self.events.push_back(Event::MemberChanged {
+                addr,
+                state: claim.state,
+                incarnation: claim.incarnation,
+                told_by,
+            });
+        }
+    }
+
+    fn forget_tombstones(&mut self, now: Instant) {
+        while let Some(&(_, slot, incarnation)) = self.tombstones.front().filter(|(forget, ..)| *forget <= now) {
+            self.tombstones.pop_front();
+            let gone =
+                self.members.get(slot).filter(|entry| !entry.state.is_live() && entry.incarnation == incarnation);
+            if let Some(addr) = gone.map(|entry| entry.addr) {
+                self.updates.remove(slot);
+                self.members.remove(slot);
+                self.events.push_back(Event::MemberForgotten { addr });
+            }
+        }
+    }
+
+    fn enqueue(&mut self, outgoing: Outgoing<A>) {
+        if self.outgoing.len() >= self.config.transmits_max {
+            self.counters.transmits_refused += 1;
+        } else {
+            self.outgoing.push_back(outgoing);
+        }
+    }
+
+    fn next_seq(&mut self) -> u32 {
+        self.next_seq = self.next_seq.wrapping_add(1);
+        self.next_seq
+    }
+}
+
+/// The next beat of a periodic timer. A driver that is a whole interval late skips beats rather than serve them in a burst.
+fn next_tick(now: Instant, deadline: Instant, interval: core::time::Duration) -> Instant {
+    let next = deadline + interval;
+    if next <= now { now + interval } else { next }
+}

@@ -1,0 +1,165 @@
+//! What a datagram brings: first what its sender's header says, then the items that ride on it, then the message, and at
+//! last whether sender and receiver know the same.
+
+use super::transmit::{Cursor, Outgoing};
+use super::{Node, Phase};
+use crate::address::Address;
+use crate::io::{Event, InputError, Via};
+use crate::member::{Claim, MemberState};
+use crate::rumors::{EventId, Heard};
+use crate::time::Instant;
+use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Update};
+
+impl<A: Address> Node<A> {
+    pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
+        let Datagram { sender, message, items } = wire::decode::<A>(bytes, self.config.cluster).map_err(|error| {
+            match error {
+                DecodeError::Foreign => self.counters.datagrams_foreign += 1,
+                DecodeError::Version(_) => self.counters.datagrams_other_version += 1,
+                DecodeError::Cluster(_) => self.counters.datagrams_other_cluster += 1,
+                DecodeError::Checksum => self.counters.datagrams_damaged += 1,
+                DecodeError::Malformed => self.counters.datagrams_malformed += 1,
+            }
+            error
+        })?;
+        if from == self.local() || self.phase == Phase::Left {
+            self.counters.datagrams_ignored += 1;
+            return Ok(());
+        }
+        self.counters.datagrams_accepted += 1;
+        self.heard = now;
+        let leaves = matches!(message, Message::Leave);
+        let sender_is_live = leaves || self.on_sender(now, from, sender.incarnation);
+        if sender_is_live && !leaves && self.phase == Phase::Alone {
+            self.phase = Phase::Member;
+            self.events.push_back(Event::Joined { through: from });
+        }
+        let via = via(&message);
+        for item in items {
+            match item {
+                Item::Update(update) => self.on_update(now, from, &update),
+                Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
+            }
+        }
+        self.on_message(now, from, &message, &sender, sender_is_live);
+        Ok(())
+    }
+
+    /// A datagram shows that its sender is there. False when it cannot count as a member: it does not know yet that it was
+    /// declared dead or departed in this incarnation, or the table is full.
+    fn on_sender(&mut self, now: Instant, from: A, incarnation: u32) -> bool {
+        let claim = Claim { incarnation, state: MemberState::Alive };
+        let Some(slot) = self.members.find(&from) else {
+            return self.admit(now, from, claim, &[], None, from).is_some();
+        };
+        if claim.supersedes(self.members.entry(slot).claim()) {
+            self.apply(now, slot, claim, None, None, from);
+        }
+        self.members.entry(slot).state.is_live()
+    }
+
+    fn on_update(&mut self, now: Instant, from: A, update: &Update<'_, A>) {
+        let Update { addr, claim, accuser, metadata } = *update;
+        let accuser = accuser.unwrap_or(from);
+        if metadata.is_some_and(|bytes| bytes.len() > self.config.metadata_max) {
+            self.counters.metadata_refused += 1;
+            return;
+        }
+        if addr == self.local() {
+            self.refute(claim, from);
+            return;
+        }
+        let Some(slot) = self.members.find(&addr) else {
+            if claim.state.is_live() {
+                self.admit(now, addr, claim, metadata.unwrap_or(&[]), Some(from), accuser);
+            } else {
+                // A death of somebody unknown: nothing to bury.
+                self.counters.updates_stale += 1;
+            }
+            return;
+        };
+        let known = self.members.entry(slot).claim();
+        if claim.supersedes(known) {
+            // Only an Alive speaks for the member itself: it brings its metadata, or says that there are none.
+            let metadata = (claim.state == MemberState::Alive).then(|| metadata.unwrap_or(&[]));
+            let changed = metadata.filter(|bytes| *bytes != self.members.metadata(slot));
+            self.apply(now, slot, claim, changed, Some(from), accuser);
+            return;
+        }
+        if claim == known && claim.state == MemberState::Suspect {
+            self.confirm_suspicion(slot, accuser);
+        } else if claim == known && metadata.is_some_and(|_| self.members.metadata(slot).is_empty()) {
+            // The member was first known through a claim that did not carry its metadata.
+            self.apply(now, slot, claim, metadata, Some(from), accuser);
+            return;
+        }
+        self.counters.updates_stale += 1;
+    }
+
+    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) {
+        let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
+        self.count_evicted(evicted);
+        match heard {
+            Heard::Fresh(payload) => {
+                self.counters.events_learnt += 1;
+                let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
+                self.events.push_back(Event::UserEvent { id, payload, hops: rumor.hops, from, via });
+            }
+            Heard::Duplicate => self.counters.events_duplicate += 1,
+            Heard::Expired => self.counters.events_expired += 1,
+            Heard::TooLong => self.counters.events_too_long += 1,
+        }
+    }
+
+    fn on_message(&mut self, now: Instant, from: A, message: &Message<'_, A>, sender: &Sender, sender_is_live: bool) {
+        let ours = self.sender();
+        let members_differ = sender.members != ours.members;
+        let events_differ = sender.events != ours.events;
+        let mut differ = members_differ || events_differ;
+        match *message {
+            Message::Ping { seq } => self.enqueue(Outgoing::Ack { to: from, seq }),
+            Message::Ack { seq } => self.on_ack(now, from, seq),
+            Message::PingReq { seq, target } => self.on_ping_req(now, from, seq, target),
+            Message::Nack { seq } => self.on_nack(from, seq),
+            Message::Gossip { answer } => {
+                if !sender_is_live || (answer && differ) {
+                    self.enqueue(Outgoing::Answer { to: from });
+                    // The answer brings events; only members remain to be compared.
+                    differ = members_differ;
+                }
+            }
+            Message::Answer => {}
+            Message::Join => {
+                self.enqueue(Outgoing::Members { to: from, cursor: Cursor::START });
+                differ = false;
+            }
+            Message::Members | Message::Leave => differ = false,
+            Message::SyncOpen { bits, members, events } => {
+                if sender_is_live {
+                    self.on_sync_open(from, bits, members, events);
+                } else {
+                    self.counters.syncs_refused += 1;
+                }
+                differ = false;
+            }
+            Message::SyncReply { bits, want, members, events } => {
+                self.on_sync_reply(from, bits, want, members, events);
+                differ = false;
+            }
+            Message::App { payload } => self.events.push_back(Event::Message { from, payload: payload.into() }),
+        }
+        if differ && sender_is_live {
+            self.maybe_sync(now, from);
+        }
+    }
+}
+
+fn via<A>(message: &Message<'_, A>) -> Via {
+    match message {
+        Message::Ping { .. } | Message::Ack { .. } | Message::PingReq { .. } | Message::Nack { .. } => Via::Probe,
+        Message::Gossip { .. } | Message::Leave => Via::Push,
+        Message::Answer => Via::Pull,
+        Message::Join | Message::Members | Message::SyncOpen { .. } | Message::SyncReply { .. } => Via::Sync,
+        Message::App { .. } => Via::Message,
+    }
+}

@@ -1,0 +1,138 @@
+//! Spreading: gossip rounds, anti-entropy, joining and saying goodbye.
+
+use super::transmit::{Cursor, Outgoing};
+use super::{Node, Phase};
+use crate::address::Address;
+use crate::io::Event;
+use crate::member::{Claim, MemberState};
+use crate::members::SELF;
+use crate::rumors::{Evicted, strategy};
+use crate::sync;
+use crate::time::Instant;
+use crate::wire::{Reader, Sender};
+
+/// Rounds in which a goodbye is repeated.
+const LEAVE_ROUNDS: u8 = 3;
+
+/// Members that hear a goodbye in each of its rounds, at least.
+const LEAVE_FANOUT: u8 = 3;
+
+impl<A: Address> Node<A> {
+    pub(super) fn on_gossip_round(&mut self) {
+        if let Phase::Leaving(rounds) = self.phase {
+            self.on_leave_round(rounds);
+            return;
+        }
+        let round = strategy::round(&self.config, self.has_news());
+        self.members.random_peers(usize::from(round.calls), None, &mut self.rng, &mut self.drawn);
+        for i in 0..self.drawn.len() {
+            let to = self.members.entry(self.drawn[i]).addr;
+            self.enqueue(Outgoing::Gossip { to, answer: round.answer });
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        !self.updates.is_empty() || self.rumors.has_news()
+    }
+
+    /// Asks the seeds to let this node in.
+    pub(super) fn call_seeds(&mut self) {
+        for i in 0..self.seeds.len() {
+            self.enqueue(Outgoing::Join { to: self.seeds[i] });
+        }
+    }
+
+    pub(super) fn begin_leave(&mut self) {
+        let incarnation = self.members.entry(SELF).incarnation;
+        self.members.set(SELF, Claim { incarnation, state: MemberState::Left }, None);
+        self.updates.insert(SELF);
+        self.probe = None;
+        self.phase = Phase::Leaving(LEAVE_ROUNDS);
+        self.on_leave_round(LEAVE_ROUNDS);
+    }
+
+    fn on_leave_round(&mut self, rounds: u8) {
+        if rounds == 0 || self.members.peers().is_empty() {
+            self.phase = Phase::Left;
+            self.timers.clear_all();
+            self.events.push_back(Event::Left);
+            return;
+        }
+        self.phase = Phase::Leaving(rounds - 1);
+        let count = self.config.strategy.fanout().max(LEAVE_FANOUT);
+        self.members.random_peers(usize::from(count), None, &mut self.rng, &mut self.drawn);
+        for i in 0..self.drawn.len() {
+            let to = self.members.entry(self.drawn[i]).addr;
+            self.enqueue(Outgoing::Leave { to });
+        }
+    }
+
+    /// A node that left joins again.
+    pub(super) fn come_back(&mut self, now: Instant) {
+        let incarnation = self.members.entry(SELF).incarnation + 1;
+        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
+        self.updates.insert(SELF);
+        self.phase = Phase::Alone;
+        self.heard = now;
+        self.arm(now);
+    }
+
+    /// What a datagram tells of its sender.
+    pub(super) fn sender(&self) -> Sender {
+        Sender {
+            incarnation: self.members.entry(SELF).incarnation,
+            members: self.members.digests().total(),
+            events: self.rumors.digests().total(),
+        }
+    }
+
+    /// Opens an anti-entropy exchange with a peer that knows something else, unless that is likely to settle by itself: as
+    /// long as this node has news to tell, the digests of a cluster differ everywhere.
+    pub(super) fn maybe_sync(&mut self, now: Instant, peer: A) {
+        let gap = if self.has_news() { self.config.sync_interval } else { self.config.gossip_interval };
+        if self.phase != Phase::Member || self.sync_opened.is_some_and(|opened| now.since(opened) < gap) {
+            return;
+        }
+        self.sync_opened = Some(now);
+        self.sync_peer = Some(peer);
+        self.counters.syncs_opened += 1;
+        self.enqueue(Outgoing::SyncOpen { to: peer });
+    }
+
+    /// The number of buckets with which to compare, as its log2.
+    pub(super) fn sync_bits(&self) -> u8 {
+        sync::bucket_bits(self.members.len().max(self.rumors.len()))
+    }
+
+    pub(super) fn on_sync_open(&mut self, from: A, bits: u8, members: &[u8], events: &[u8]) {
+        let words = |bytes| {
+            let mut reader = Reader::new(bytes);
+            core::iter::from_fn(move || reader.u32())
+        };
+        let members = self.members.digests().differing(bits, words(members));
+        let events = self.rumors.digests().differing(bits, words(events));
+        if members | events == 0 {
+            return;
+        }
+        self.counters.syncs_answered += 1;
+        self.enqueue(Outgoing::SyncReply { to: from, bits, want: true, members, events, cursor: Cursor::START });
+    }
+
+    pub(super) fn on_sync_reply(&mut self, from: A, bits: u8, want: bool, members: u64, events: u64) {
+        if !want {
+            return;
+        }
+        // Only who was asked may ask back, and only once: nobody can make this node send its table to a forged address.
+        if self.sync_peer != Some(from) {
+            self.counters.syncs_refused += 1;
+            return;
+        }
+        self.sync_peer = None;
+        self.enqueue(Outgoing::SyncReply { to: from, bits, want: false, members, events, cursor: Cursor::START });
+    }
+
+    pub(super) fn count_evicted(&mut self, evicted: Evicted) {
+        self.counters.events_evicted += evicted.events;
+        self.counters.seen_evicted += evicted.seen;
+    }
+}

@@ -1,0 +1,230 @@
+//! What goes into a datagram, decided when the driver pulls it.
+
+use alloc::sync::Arc;
+
+use super::Node;
+use crate::address::Address;
+use crate::backlog::Offer;
+use crate::io::Transmit;
+use crate::member::MemberState;
+use crate::members::{Members, Slot};
+use crate::suspicion::{Suspicion, digits};
+use crate::sync::{self, BUCKETS_MAX};
+use crate::time::Instant;
+use crate::wire::{Encoder, Item, Message, Update, Writer};
+
+/// A message that waits to be pulled. Only what cannot be looked up later is kept.
+#[derive(Debug, Clone)]
+pub(super) enum Outgoing<A> {
+    Ping { to: A, seq: u32 },
+    Ack { to: A, seq: u32 },
+    PingReq { to: A, seq: u32, target: A },
+    Nack { to: A, seq: u32 },
+    Gossip { to: A, answer: bool },
+    Answer { to: A },
+    Join { to: A },
+    Members { to: A, cursor: Cursor },
+    Leave { to: A },
+    SyncOpen { to: A },
+    SyncReply { to: A, bits: u8, want: bool, members: u64, events: u64, cursor: Cursor },
+    App { to: A, payload: Arc<[u8]> },
+}
+
+/// How far a list that takes several datagrams has come: the next slot of the members, then of the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    member: Slot,
+    event: u32,
+}
+
+impl Cursor {
+    pub(super) const START: Self = Self { member: 0, event: 0 };
+    const MEMBERS_DONE: Slot = Slot::MAX;
+}
+
+/// Less than the shortest item: a datagram with less room is full.
+const ITEM_MIN: usize = 4;
+
+impl<A: Address> Node<A> {
+    pub(super) fn encode_next(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit<A>> {
+        let len = buffer.len().min(self.config.datagram_max);
+        while let Some(outgoing) = self.outgoing.pop_front() {
+            let to = outgoing.to();
+            if let Some(len) = self.encode(now, &mut buffer[..len], outgoing) {
+                return Some(Transmit { to, len });
+            }
+            self.counters.transmits_unencodable += 1;
+        }
+        None
+    }
+
+    fn encode(&mut self, now: Instant, buffer: &mut [u8], outgoing: Outgoing<A>) -> Option<usize> {
+        match outgoing {
+            Outgoing::Ping { to, seq } => self.encode_plain(now, buffer, to, &Message::Ping { seq }),
+            Outgoing::Ack { to, seq } => self.encode_plain(now, buffer, to, &Message::Ack { seq }),
+            Outgoing::Nack { to, seq } => self.encode_plain(now, buffer, to, &Message::Nack { seq }),
+            Outgoing::PingReq { to, seq, target } => {
+                self.encode_plain(now, buffer, to, &Message::PingReq { seq, target })
+            }
+            Outgoing::Gossip { to, answer } => self.encode_plain(now, buffer, to, &Message::Gossip { answer }),
+            Outgoing::Answer { to } => self.encode_plain(now, buffer, to, &Message::Answer),
+            Outgoing::Join { to } => self.encode_plain(now, buffer, to, &Message::Join),
+            Outgoing::Leave { to } => self.encode_plain(now, buffer, to, &Message::Leave),
+            Outgoing::App { to, ref payload } => self.encode_plain(now, buffer, to, &Message::App { payload }),
+            Outgoing::SyncOpen { to } => {
+                let bits = self.sync_bits();
+                let (mut members, mut events) = ([0; BUCKETS_MAX * 4], [0; BUCKETS_MAX * 4]);
+                let members = write_digests(self.members.digests(), bits, &mut members);
+                let events = write_digests(self.rumors.digests(), bits, &mut events);
+                self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, members, events })
+            }
+            Outgoing::Members { .. } | Outgoing::SyncReply { .. } => self.encode_page(now, buffer, outgoing),
+        }
+    }
+
+    /// A message with as much gossip on its back as fits.
+    fn encode_plain(&mut self, now: Instant, buffer: &mut [u8], to: A, message: &Message<'_, A>) -> Option<usize> {
+        let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), message)?;
+        self.push_about_receiver(&mut encoder, to);
+        if !matches!(message, Message::Join) {
+            self.push_news(now, &mut encoder);
+        }
+        if matches!(message, Message::Answer) {
+            for rumor in self.rumors.told_newest_first(now) {
+                if encoder.room() < ITEM_MIN {
+                    break;
+                }
+                encoder.push(&Item::Rumor(rumor));
+            }
+        }
+        Some(encoder.finish())
+    }
+
+    /// The first to learn that a member is suspected or declared dead is that member (Lifeguard's Buddy System), on
+    /// whatever is sent to it.
+    fn push_about_receiver(&self, encoder: &mut Encoder<'_>, to: A) {
+        let Some(slot) = self.members.find(&to) else { return };
+        if self.members.entry(slot).state != MemberState::Alive {
+            encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot))));
+        }
+    }
+
+    /// Rumors first, so that events are quick; they get at most half of the room while updates wait, so that a flood of
+    /// events does not stop failure detection.
+    fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>) {
+        let limit = self.config.retransmit_multiplier.saturating_mul(digits(self.members.live_count()));
+        let reserved = if self.updates.is_empty() { 0 } else { encoder.room() / 2 };
+        self.rumors.offer(now, limit, |rumor| {
+            if encoder.room() < reserved + ITEM_MIN {
+                return Offer::Full;
+            }
+            if encoder.push(&Item::Rumor(rumor)) { Offer::Sent } else { Offer::Skip }
+        });
+        let Self { updates, members, suspicions, .. } = self;
+        updates.offer(limit, |slot| {
+            if encoder.room() < ITEM_MIN {
+                return Offer::Full;
+            }
+            let update = told(members, slot, suspicions.get(&slot));
+            if encoder.push(&Item::Update(update)) { Offer::Sent } else { Offer::Skip }
+        });
+    }
+
+    /// One datagram of a list that may take several; the rest goes back to the front of the queue.
+    fn encode_page(&mut self, now: Instant, buffer: &mut [u8], outgoing: Outgoing<A>) -> Option<usize> {
+        let (to, message, member_mask, event_mask, bits, mut cursor) = match outgoing {
+            Outgoing::Members { to, cursor } => (to, Message::<A>::Members, u64::MAX, 0, 0, cursor),
+            Outgoing::SyncReply { to, bits, want, members, events, cursor } => {
+                (to, Message::SyncReply { bits, want, members, events }, members, events, bits, cursor)
+            }
+            _ => return None,
+        };
+        let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), &message)?;
+        self.push_about_receiver(&mut encoder, to);
+        let before = encoder.room();
+        let more = self.push_page(now, &mut encoder, bits, member_mask, event_mask, &mut cursor);
+        let progress = encoder.room() < before;
+        if more && progress {
+            self.outgoing.push_front(match outgoing {
+                Outgoing::SyncReply { to, bits, members, events, .. } => {
+                    Outgoing::SyncReply { to, bits, want: false, members, events, cursor }
+                }
+                _ => Outgoing::Members { to, cursor },
+            });
+        }
+        Some(encoder.finish())
+    }
+
+    /// True when something did not fit.
+    fn push_page(
+        &self,
+        now: Instant,
+        encoder: &mut Encoder<'_>,
+        bits: u8,
+        member_mask: u64,
+        event_mask: u64,
+        cursor: &mut Cursor,
+    ) -> bool {
+        if cursor.member != Cursor::MEMBERS_DONE {
+            for slot in self.members.slots_from(cursor.member) {
+                let identity = sync::member_identity(&self.members.entry(slot).addr);
+                if member_mask >> sync::bucket(identity, bits) & 1 == 0 {
+                    continue;
+                }
+                if !encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot)))) {
+                    cursor.member = slot;
+                    return true;
+                }
+            }
+            cursor.member = Cursor::MEMBERS_DONE;
+        }
+        for (slot, rumor) in self.rumors.in_buckets(now, cursor.event, bits, event_mask) {
+            if !encoder.push(&Item::Rumor(rumor)) {
+                cursor.event = slot;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<A: Copy> Outgoing<A> {
+    fn to(&self) -> A {
+        match *self {
+            Self::Ping { to, .. }
+            | Self::Ack { to, .. }
+            | Self::PingReq { to, .. }
+            | Self::Nack { to, .. }
+            | Self::Gossip { to, .. }
+            | Self::Answer { to }
+            | Self::Join { to }
+            | Self::Members { to, .. }
+            | Self::Leave { to }
+            | Self::SyncOpen { to }
+            | Self::SyncReply { to, .. }
+            | Self::App { to, .. } => to,
+        }
+    }
+}
+
+/// What this node tells of a member.
+fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&Suspicion<A>>) -> Update<'a, A> {
+    let entry = members.entry(slot);
+    let metadata = members.metadata(slot);
+    Update {
+        addr: entry.addr,
+        claim: entry.claim(),
+        accuser: suspicion.and_then(Suspicion::accuser),
+        metadata: (entry.state == MemberState::Alive && !metadata.is_empty()).then_some(metadata),
+    }
+}
+
+fn write_digests<'b>(digests: &sync::Digests, bits: u8, buffer: &'b mut [u8]) -> &'b [u8] {
+    let mut writer = Writer::new(buffer);
+    for number in 0..1_usize << bits {
+        // The buffer holds the greatest number of buckets.
+        let _ = writer.u32(digests.bucket(number, bits));
+    }
+    let len = writer.len();
+    &buffer[..len]
+}

@@ -1,0 +1,69 @@
+//! The node's timers. The driver sees only the earliest of them.
+
+use crate::time::Instant;
+
+/// What a timer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The next gossip round.
+    Gossip,
+    /// The next protocol period; the running probe ends.
+    Probe,
+    /// The running probe's direct answer is due.
+    ProbeTimeout,
+}
+
+const ALL: [Timer; 3] = [Timer::Gossip, Timer::ProbeTimeout, Timer::Probe];
+
+/// One deadline for each.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Timers {
+    deadlines: [Option<Instant>; ALL.len()],
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
+        self.deadlines[timer as usize] = Some(deadline);
+    }
+
+    pub(crate) fn clear(&mut self, timer: Timer) {
+        self.deadlines[timer as usize] = None;
+    }
+
+    pub(crate) fn clear_all(&mut self) {
+        self.deadlines = [None; ALL.len()];
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.deadlines.iter().flatten().min().copied()
+    }
+
+    /// Takes a timer that is due, in a fixed order: a probe's timeout is served before the end of its period.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Timer, Instant)> {
+        ALL.into_iter().find_map(|timer| {
+            let deadline = self.deadlines[timer as usize].filter(|deadline| *deadline <= now)?;
+            self.deadlines[timer as usize] = None;
+            Some((timer, deadline))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn due_timers_come_once_in_a_fixed_order() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Probe, Instant::from_millis(10));
+        timers.set(Timer::ProbeTimeout, Instant::from_millis(10));
+        timers.set(Timer::Gossip, Instant::from_millis(30));
+        assert_eq!(timers.next(), Some(Instant::from_millis(10)));
+        assert_eq!(timers.take_due(Instant::from_millis(9)), None);
+        assert_eq!(timers.take_due(Instant::from_millis(20)).unwrap().0, Timer::ProbeTimeout);
+        assert_eq!(timers.take_due(Instant::from_millis(20)).unwrap().0, Timer::Probe);
+        assert_eq!(timers.take_due(Instant::from_millis(20)), None);
+        timers.clear(Timer::Gossip);
+        assert_eq!(timers.next(), None);
+    }
+}

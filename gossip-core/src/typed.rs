@@ -1,0 +1,175 @@
+//! Typed payloads, and recordings of a node's inputs, in bincode 2 (feature `typed`).
+//!
+//! Datagrams have a codec of their own ([`crate::wire`]); nothing here reads them. Every decoding is under a limit: a forged
+//! length cannot make it allocate more than [`LIMIT`] bytes.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::io::{Command, Input};
+use crate::time::Instant;
+
+/// The most bytes that one value takes, encoded or decoded.
+pub const LIMIT: usize = 1 << 17;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<LIMIT>> = bincode::config::standard().with_limit::<LIMIT>();
+
+/// Why a value could not be encoded or decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypedError {
+    /// The value cannot be written, for example because it is larger than [`LIMIT`].
+    Encode,
+    /// The bytes are not such a value.
+    Decode,
+    /// The bytes go on after the value.
+    Trailing {
+        /// How many are too many.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for TypedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Encode => write!(f, "the value cannot be encoded into {LIMIT} bytes"),
+            Self::Decode => f.write_str("the bytes are not a value of this type"),
+            Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the value"),
+        }
+    }
+}
+
+impl core::error::Error for TypedError {}
+
+/// The bytes of a value, for the payload of an event or a message.
+///
+/// # Errors
+/// [`TypedError::Encode`].
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, TypedError> {
+    let bytes = bincode::serde::encode_to_vec(value, CONFIG).map_err(|_| TypedError::Encode)?;
+    if bytes.len() <= LIMIT { Ok(bytes) } else { Err(TypedError::Encode) }
+}
+
+/// The value in `bytes`, which must be just that value.
+///
+/// # Errors
+/// [`TypedError::Decode`] and [`TypedError::Trailing`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TypedError> {
+    match decode_front(bytes)? {
+        (value, len) if len == bytes.len() => Ok(value),
+        (_, len) => Err(TypedError::Trailing { bytes: bytes.len() - len }),
+    }
+}
+
+fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), TypedError> {
+    bincode::serde::decode_from_slice(bytes, CONFIG).map_err(|_| TypedError::Decode)
+}
+
+/// An input with its time, as it is recorded. Addresses are in their wire form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When, in nanoseconds since the driver's origin.
+    pub at_ns: u64,
+    /// What.
+    pub input: RecordedInput,
+}
+
+/// See [`Input`] and [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of Input and Command")]
+pub enum RecordedInput {
+    Datagram { from: Vec<u8>, bytes: Vec<u8> },
+    Timeout,
+    Join { seeds: Vec<Vec<u8>> },
+    Leave,
+    StartEvent { payload: Vec<u8> },
+    Send { to: Vec<u8>, payload: Vec<u8> },
+    SetMetadata { metadata: Vec<u8> },
+}
+
+/// Appends an input to a recording.
+///
+/// # Errors
+/// [`TypedError::Encode`]; the recording is as before.
+pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'_, A>) -> Result<(), TypedError> {
+    let input = match *input {
+        Input::Datagram { from, bytes } => RecordedInput::Datagram { from: address(&from)?, bytes: bytes.into() },
+        Input::Timeout => RecordedInput::Timeout,
+        Input::Command(Command::Join { seeds }) => {
+            RecordedInput::Join { seeds: seeds.iter().map(address).collect::<Result<_, _>>()? }
+        }
+        Input::Command(Command::Leave) => RecordedInput::Leave,
+        Input::Command(Command::StartEvent { payload }) => RecordedInput::StartEvent { payload: payload.into() },
+        Input::Command(Command::Send { to, payload }) => {
+            RecordedInput::Send { to: address(&to)?, payload: payload.into() }
+        }
+        Input::Command(Command::SetMetadata { metadata }) => RecordedInput::SetMetadata { metadata: metadata.into() },
+    };
+    recording.extend_from_slice(&encode(&Recorded { at_ns: now.as_nanos(), input })?);
+    Ok(())
+}
+
+/// Reads a recording and hands every input to `play`, in order. A cut-off last input ends it with an error.
+///
+/// # Errors
+/// [`TypedError::Decode`], after everything before was played.
+pub fn replay<A: Address>(mut recording: &[u8], mut play: impl FnMut(Instant, Input<'_, A>)) -> Result<(), TypedError> {
+    while !recording.is_empty() {
+        let (Recorded { at_ns, input }, len) = decode_front(recording)?;
+        recording = &recording[len..];
+        let seeds: Vec<A>;
+        let input = match &input {
+            RecordedInput::Datagram { from, bytes } => Input::Datagram { from: parse(from)?, bytes },
+            RecordedInput::Timeout => Input::Timeout,
+            RecordedInput::Join { seeds: encoded } => {
+                seeds = encoded.iter().map(|bytes| parse(bytes)).collect::<Result<_, _>>()?;
+                Input::Command(Command::Join { seeds: &seeds })
+            }
+            RecordedInput::Leave => Input::Command(Command::Leave),
+            RecordedInput::StartEvent { payload } => Input::Command(Command::StartEvent { payload }),
+            RecordedInput::Send { to, payload } => Input::Command(Command::Send { to: parse(to)?, payload }),
+            RecordedInput::SetMetadata { metadata } => Input::Command(Command::SetMetadata { metadata }),
+        };
+        play(Instant::from_nanos(at_ns), input);
+    }
+    Ok(())
+}
+
+fn address<A: Address>(address: &A) -> Result<Vec<u8>, TypedError> {
+    let mut buffer = alloc::vec![0; A::ENCODED_MAX];
+    let len = address.encode(&mut buffer).ok_or(TypedError::Encode)?;
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+fn parse<A: Address>(bytes: &[u8]) -> Result<A, TypedError> {
+    A::decode(bytes).filter(|(_, len)| *len == bytes.len()).map(|(address, _)| address).ok_or(TypedError::Decode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forged_length_does_not_allocate() {
+        // A vector that claims 2^62 elements.
+        let mut forged = alloc::vec![253];
+        forged.extend_from_slice(&(1_u64 << 62).to_le_bytes());
+        assert_eq!(decode::<Vec<u8>>(&forged), Err(TypedError::Decode));
+        assert_eq!(decode::<Vec<u64>>(&forged), Err(TypedError::Decode));
+    }
+
+    #[test]
+    fn values_come_back_and_trailing_bytes_are_refused() {
+        let value = (7_u32, alloc::string::String::from("seven"), Some(-7_i64));
+        let mut bytes = encode(&value).unwrap();
+        assert_eq!(decode(&bytes), Ok(value));
+        bytes.push(0);
+        assert_eq!(decode::<(u32, alloc::string::String, Option<i64>)>(&bytes), Err(TypedError::Trailing { bytes: 1 }));
+        assert_eq!(encode(&alloc::vec![1_u8; LIMIT + 1]), Err(TypedError::Encode));
+    }
+}

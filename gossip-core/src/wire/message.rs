@@ -1,0 +1,453 @@
+//! Datagrams as typed values, and back.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use super::{HEADER_LEN, MAGIC, Reader, VERSION, Writer};
+use crate::address::Address;
+use crate::config::ClusterTag;
+use crate::member::{Claim, INCARNATION_MAX, MemberState};
+use crate::sync::BUCKET_BITS_MAX;
+
+/// Why a datagram was not accepted. Nothing of it had an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DecodeError {
+    /// Shorter than a header, or does not begin with [`MAGIC`]: not of this protocol.
+    Foreign,
+    /// A version that this code does not speak.
+    Version(u8),
+    /// From another cluster.
+    Cluster(ClusterTag),
+    /// The checksum does not match: damaged on the way.
+    Checksum,
+    /// Well checksummed, but not what the format allows: a faulty or hostile sender.
+    Malformed,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("not a datagram of this protocol"),
+            Self::Version(version) => write!(f, "wire version {version}, this node speaks {VERSION}"),
+            Self::Cluster(tag) => write!(f, "from the cluster with tag {:#06x}", tag.0),
+            Self::Checksum => f.write_str("damaged: the checksum does not match"),
+            Self::Malformed => f.write_str("malformed"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// What every datagram tells of its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    /// Its incarnation: with the datagram itself a claim that it is alive.
+    pub incarnation: u32,
+    /// Digest of the members that it holds to be live.
+    pub members: u32,
+    /// Digest of the events that it keeps.
+    pub events: u32,
+}
+
+/// The message of a datagram, apart from the items that ride on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a, A> {
+    /// Are you there?
+    Ping {
+        /// Comes back in the answer.
+        seq: u32,
+    },
+    /// The target of `Ping` or `PingReq` is there.
+    Ack {
+        /// That of the question.
+        seq: u32,
+    },
+    /// Probe the target for me.
+    PingReq {
+        /// Comes back in the answer.
+        seq: u32,
+        /// Whom.
+        target: A,
+    },
+    /// I am here, but your target did not answer me either (Lifeguard).
+    Nack {
+        /// That of the question.
+        seq: u32,
+    },
+    /// A call of the gossip round.
+    Gossip {
+        /// The caller wants to be told what it lacks.
+        answer: bool,
+    },
+    /// The answer to a call.
+    Answer,
+    /// Let me in.
+    Join,
+    /// Members, in answer to `Join`.
+    Members,
+    /// I am going.
+    Leave,
+    /// These are the digests of my buckets.
+    SyncOpen {
+        /// Log2 of their number.
+        bits: u8,
+        /// Of the members: four bytes each.
+        members: &'a [u8],
+        /// Of the events.
+        events: &'a [u8],
+    },
+    /// This is what I have in the buckets that differ.
+    SyncReply {
+        /// Log2 of the number of buckets.
+        bits: u8,
+        /// The receiver shall send what it has in them.
+        want: bool,
+        /// Which buckets of members differ.
+        members: u64,
+        /// Which buckets of events differ.
+        events: u64,
+    },
+    /// A message between applications.
+    App {
+        /// Theirs.
+        payload: &'a [u8],
+    },
+}
+
+/// A claim about a member, as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update<'a, A> {
+    /// About whom.
+    pub addr: A,
+    /// What.
+    pub claim: Claim,
+    /// Who suspects it; present exactly for `Suspect`.
+    pub accuser: Option<A>,
+    /// Its metadata; never empty when present, and only with `Alive`.
+    pub metadata: Option<&'a [u8]>,
+}
+
+/// An event, as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rumor<'a, A> {
+    /// Who started it.
+    pub origin: A,
+    /// Its number among the events of the origin.
+    pub sequence: u64,
+    /// How long ago it was started, milliseconds, as far as the nodes on the way could tell.
+    pub age_ms: u32,
+    /// Hops from the origin to the receiver of this datagram.
+    pub hops: u8,
+    /// The application's bytes.
+    pub payload: &'a [u8],
+}
+
+/// What rides on a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item<'a, A> {
+    /// A claim about a member.
+    Update(Update<'a, A>),
+    /// An event.
+    Rumor(Rumor<'a, A>),
+}
+
+/// A datagram whose every byte was checked.
+#[derive(Debug, Clone)]
+pub struct Datagram<'a, A> {
+    /// Of whom it tells.
+    pub sender: Sender,
+    /// The message.
+    pub message: Message<'a, A>,
+    /// What rides on it.
+    pub items: Items<'a, A>,
+}
+
+/// The items of a datagram.
+#[derive(Debug, Clone)]
+pub struct Items<'a, A> {
+    reader: Reader<'a>,
+    address: PhantomData<A>,
+}
+
+impl<'a, A: Address> Iterator for Items<'a, A> {
+    type Item = Item<'a, A>;
+    fn next(&mut self) -> Option<Item<'a, A>> {
+        if self.reader.rest().is_empty() { None } else { read_item(&mut self.reader) }
+    }
+}
+
+const KIND_PING: u8 = 1;
+const KIND_ACK: u8 = 2;
+const KIND_PING_REQ: u8 = 3;
+const KIND_NACK: u8 = 4;
+const KIND_GOSSIP: u8 = 5;
+const KIND_ANSWER: u8 = 6;
+const KIND_JOIN: u8 = 7;
+const KIND_MEMBERS: u8 = 8;
+const KIND_LEAVE: u8 = 9;
+const KIND_SYNC_OPEN: u8 = 10;
+const KIND_SYNC_REPLY: u8 = 11;
+const KIND_APP: u8 = 12;
+
+const TAG_UPDATE: u8 = 0b0100_0000;
+const TAG_RUMOR: u8 = 0b1000_0000;
+const HAS_METADATA: u8 = 0b1000;
+const HAS_INCARNATION: u8 = 0b100;
+
+/// The longest metadata and payloads that a datagram can hold; what is longer cannot have come in one.
+const STRING_MAX: usize = 65_535;
+/// The longest metadata, whatever the configuration says.
+const METADATA_MAX: usize = 256;
+
+/// Reads a datagram of `cluster`.
+///
+/// # Errors
+/// [`DecodeError`]; the bytes had no effect then.
+pub fn decode<A: Address>(bytes: &[u8], cluster: ClusterTag) -> Result<Datagram<'_, A>, DecodeError> {
+    let (header, _) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::Foreign)?;
+    let [magic, version, tag_high, tag_low, checksum @ ..] = *header;
+    if magic != MAGIC {
+        return Err(DecodeError::Foreign);
+    }
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    let tag = ClusterTag(u16::from_be_bytes([tag_high, tag_low]));
+    if tag != cluster {
+        return Err(DecodeError::Cluster(tag));
+    }
+    if u32::from_be_bytes(checksum) != crc(bytes) {
+        return Err(DecodeError::Checksum);
+    }
+    read_body(Reader::new(&bytes[HEADER_LEN..])).ok_or(DecodeError::Malformed)
+}
+
+fn crc(datagram: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&datagram[..4]);
+    hasher.update(&datagram[HEADER_LEN..]);
+    hasher.finalize()
+}
+
+fn read_body<A: Address>(mut reader: Reader<'_>) -> Option<Datagram<'_, A>> {
+    let kind = reader.u8()?;
+    let sender = Sender { incarnation: read_incarnation(&mut reader)?, members: reader.u32()?, events: reader.u32()? };
+    let message = read_message(kind, &mut reader)?;
+    let items = Items { reader, address: PhantomData };
+    let mut check = items.reader.clone();
+    while !check.rest().is_empty() {
+        read_item::<A>(&mut check)?;
+    }
+    Some(Datagram { sender, message, items })
+}
+
+fn read_message<'a, A: Address>(kind: u8, reader: &mut Reader<'a>) -> Option<Message<'a, A>> {
+    Some(match kind {
+        KIND_PING => Message::Ping { seq: reader.varint32()? },
+        KIND_ACK => Message::Ack { seq: reader.varint32()? },
+        KIND_PING_REQ => Message::PingReq { seq: reader.varint32()?, target: reader.address()? },
+        KIND_NACK => Message::Nack { seq: reader.varint32()? },
+        KIND_GOSSIP => Message::Gossip { answer: read_flag(reader)? },
+        KIND_ANSWER => Message::Answer,
+        KIND_JOIN => Message::Join,
+        KIND_MEMBERS => Message::Members,
+        KIND_LEAVE => Message::Leave,
+        KIND_SYNC_OPEN => {
+            let bits = read_bits(reader)?;
+            let len = 4_usize << bits;
+            Message::SyncOpen { bits, members: reader.bytes(len)?, events: reader.bytes(len)? }
+        }
+        KIND_SYNC_REPLY => {
+            let (bits, want) = (read_bits(reader)?, read_flag(reader)?);
+            let (members, events) = (reader.u64()?, reader.u64()?);
+            let buckets = 1_u32 << bits;
+            if buckets < 64 && (members | events) >> buckets != 0 {
+                return None;
+            }
+            Message::SyncReply { bits, want, members, events }
+        }
+        KIND_APP => Message::App { payload: reader.string(STRING_MAX)? },
+        _ => return None,
+    })
+}
+
+fn read_flag(reader: &mut Reader<'_>) -> Option<bool> {
+    match reader.u8()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+fn read_bits(reader: &mut Reader<'_>) -> Option<u8> {
+    reader.u8().filter(|&bits| bits <= BUCKET_BITS_MAX)
+}
+
+fn read_incarnation(reader: &mut Reader<'_>) -> Option<u32> {
+    reader.varint32().filter(|&incarnation| incarnation <= INCARNATION_MAX)
+}
+
+fn read_item<'a, A: Address>(reader: &mut Reader<'a>) -> Option<Item<'a, A>> {
+    match reader.u8()? {
+        TAG_RUMOR => Some(Item::Rumor(Rumor {
+            origin: reader.address()?,
+            sequence: reader.varint()?,
+            age_ms: reader.varint32()?,
+            hops: u8::try_from(reader.varint()?).ok()?,
+            payload: reader.string(STRING_MAX)?,
+        })),
+        tag if tag & 0b1111_0000 == TAG_UPDATE => read_update(tag, reader).map(Item::Update),
+        _ => None,
+    }
+}
+
+fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>) -> Option<Update<'a, A>> {
+    let state = match tag & 0b11 {
+        0 => MemberState::Alive,
+        1 => MemberState::Suspect,
+        2 => MemberState::Dead,
+        _ => MemberState::Left,
+    };
+    let addr = reader.address()?;
+    let incarnation = if tag & HAS_INCARNATION == 0 {
+        0
+    } else {
+        // A zero has the shorter form without the field.
+        read_incarnation(reader).filter(|&incarnation| incarnation > 0)?
+    };
+    let accuser = if state == MemberState::Suspect { Some(reader.address()?) } else { None };
+    let metadata = if tag & HAS_METADATA == 0 {
+        None
+    } else if state == MemberState::Alive {
+        Some(reader.string(METADATA_MAX).filter(|metadata| !metadata.is_empty())?)
+    } else {
+        return None;
+    };
+    Some(Update { addr, claim: Claim { incarnation, state }, accuser, metadata })
+}
+
+/// Writes one datagram into the caller's buffer: the message first, then as many items as fit.
+#[derive(Debug)]
+pub struct Encoder<'b> {
+    writer: Writer<'b>,
+}
+
+impl<'b> Encoder<'b> {
+    /// Begins a datagram. `None` when not even the message fits.
+    pub fn new<A: Address>(
+        buffer: &'b mut [u8],
+        cluster: ClusterTag,
+        sender: Sender,
+        message: &Message<'_, A>,
+    ) -> Option<Self> {
+        let mut writer = Writer::new(buffer);
+        writer.bytes(&[MAGIC, VERSION])?;
+        writer.bytes(&cluster.0.to_be_bytes())?;
+        writer.u32(0)?;
+        writer.u8(kind(message))?;
+        writer.varint(u64::from(sender.incarnation))?;
+        writer.u32(sender.members)?;
+        writer.u32(sender.events)?;
+        write_message(&mut writer, message)?;
+        Some(Self { writer })
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.writer.room()
+    }
+
+    /// Adds an item. False when it does not fit; the datagram is then as before.
+    pub fn push<A: Address>(&mut self, item: &Item<'_, A>) -> bool {
+        let len = self.writer.len();
+        let written = match item {
+            Item::Update(update) => write_update(&mut self.writer, update),
+            Item::Rumor(rumor) => write_rumor(&mut self.writer, rumor),
+        };
+        if written.is_none() {
+            self.writer.truncate(len);
+        }
+        written.is_some()
+    }
+
+    /// Puts in the checksum; the length of the datagram.
+    #[must_use]
+    pub fn finish(mut self) -> usize {
+        let datagram = self.writer.written();
+        let checksum = crc(datagram);
+        datagram[4..HEADER_LEN].copy_from_slice(&checksum.to_be_bytes());
+        datagram.len()
+    }
+}
+
+fn kind<A>(message: &Message<'_, A>) -> u8 {
+    match message {
+        Message::Ping { .. } => KIND_PING,
+        Message::Ack { .. } => KIND_ACK,
+        Message::PingReq { .. } => KIND_PING_REQ,
+        Message::Nack { .. } => KIND_NACK,
+        Message::Gossip { .. } => KIND_GOSSIP,
+        Message::Answer => KIND_ANSWER,
+        Message::Join => KIND_JOIN,
+        Message::Members => KIND_MEMBERS,
+        Message::Leave => KIND_LEAVE,
+        Message::SyncOpen { .. } => KIND_SYNC_OPEN,
+        Message::SyncReply { .. } => KIND_SYNC_REPLY,
+        Message::App { .. } => KIND_APP,
+    }
+}
+
+fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) -> Option<()> {
+    match *message {
+        Message::Ping { seq } | Message::Ack { seq } | Message::Nack { seq } => writer.varint(u64::from(seq)),
+        Message::PingReq { seq, ref target } => {
+            writer.varint(u64::from(seq))?;
+            writer.address(target)
+        }
+        Message::Gossip { answer } => writer.u8(u8::from(answer)),
+        Message::Answer | Message::Join | Message::Members | Message::Leave => Some(()),
+        Message::SyncOpen { bits, members, events } => {
+            writer.u8(bits)?;
+            writer.bytes(members)?;
+            writer.bytes(events)
+        }
+        Message::SyncReply { bits, want, members, events } => {
+            writer.bytes(&[bits, u8::from(want)])?;
+            writer.u64(members)?;
+            writer.u64(events)
+        }
+        Message::App { payload } => writer.string(payload),
+    }
+}
+
+fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>) -> Option<()> {
+    let Claim { incarnation, state } = update.claim;
+    let metadata = update.metadata.filter(|bytes| state == MemberState::Alive && !bytes.is_empty());
+    let tag = TAG_UPDATE
+        | state as u8
+        | if incarnation > 0 { HAS_INCARNATION } else { 0 }
+        | if metadata.is_some() { HAS_METADATA } else { 0 };
+    writer.u8(tag)?;
+    writer.address(&update.addr)?;
+    if incarnation > 0 {
+        writer.varint(u64::from(incarnation))?;
+    }
+    if state == MemberState::Suspect {
+        // A suspicion without an accuser is one's own: the suspect stands for it, who can be no accuser.
+        writer.address(update.accuser.as_ref().unwrap_or(&update.addr))?;
+    }
+    metadata.map_or(Some(()), |bytes| writer.string(bytes))
+}
+
+fn write_rumor<A: Address>(writer: &mut Writer<'_>, rumor: &Rumor<'_, A>) -> Option<()> {
+    writer.u8(TAG_RUMOR)?;
+    writer.address(&rumor.origin)?;
+    writer.varint(rumor.sequence)?;
+    writer.varint(u64::from(rumor.age_ms))?;
+    writer.varint(u64::from(rumor.hops))?;
+    writer.string(rumor.payload)
+}
+
+#[cfg(test)]
+mod tests;

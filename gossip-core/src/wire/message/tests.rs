@@ -1,0 +1,201 @@
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
+
+use super::*;
+
+const CLUSTER: ClusterTag = ClusterTag(0xbeef);
+
+fn encode<A: Address>(sender: Sender, message: &Message<'_, A>, items: &[Item<'_, A>]) -> Vec<u8> {
+    let mut buffer = [0; 1400];
+    let mut encoder = Encoder::new(&mut buffer, CLUSTER, sender, message).unwrap();
+    for item in items {
+        assert!(encoder.push(item), "{item:?} does not fit");
+    }
+    let len = encoder.finish();
+    buffer[..len].to_vec()
+}
+
+/// Puts a right checksum on changed bytes, so that the check behind it is tested.
+fn reseal(bytes: &mut [u8]) {
+    let checksum = crc(bytes).to_be_bytes();
+    bytes[4..8].copy_from_slice(&checksum);
+}
+
+/// Golden vectors: what version 1 looks like. They may never change once a version is released.
+#[test]
+fn golden_vectors_of_version_1() {
+    let sender = Sender { incarnation: 300, members: 0x0102_0304, events: 0x0a0b_0c0d };
+    let peer: SocketAddr = "10.0.0.7:7400".parse().unwrap();
+    let ping = encode(sender, &Message::<SocketAddr>::Ping { seq: 5 }, &[]);
+    assert_eq!(hex(&ping), "6801beef b5f3ae00 01 ac02 01020304 0a0b0c0d 05".replace(' ', ""));
+
+    let items = [
+        Item::Update(Update {
+            addr: peer,
+            claim: Claim { incarnation: 0, state: MemberState::Alive },
+            accuser: None,
+            metadata: Some(b"m"),
+        }),
+        Item::Update(Update {
+            addr: peer,
+            claim: Claim { incarnation: 1, state: MemberState::Suspect },
+            accuser: Some("10.0.0.8:7400".parse().unwrap()),
+            metadata: None,
+        }),
+        Item::Rumor(Rumor { origin: peer, sequence: 2, age_ms: 130, hops: 3, payload: b"hi" }),
+    ];
+    let gossip = encode(sender, &Message::Gossip { answer: true }, &items);
+    let expected = "6801beef 73e7a9d9 05 ac02 01020304 0a0b0c0d 01 \
+                    48 040a0000071ce8 01 6d \
+                    45 040a0000071ce8 01 040a0000081ce8 \
+                    80 040a0000071ce8 02 8201 03 02 6869";
+    assert_eq!(hex(&gossip), expected.replace(' ', ""));
+    let decoded = decode::<SocketAddr>(&gossip, CLUSTER).unwrap();
+    assert_eq!(decoded.sender, sender);
+    assert_eq!(decoded.message, Message::Gossip { answer: true });
+    assert_eq!(decoded.items.collect::<Vec<_>>(), items);
+}
+
+fn hex(bytes: &[u8]) -> alloc::string::String {
+    bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn each_kind_of_foreign_datagram_is_told_apart() {
+    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let good = encode(sender, &Message::<u16>::Ping { seq: 1 }, &[]);
+    let error = |bytes: &[u8]| decode::<u16>(bytes, CLUSTER).unwrap_err();
+    for len in 0..HEADER_LEN {
+        assert_eq!(error(&good[..len]), DecodeError::Foreign);
+    }
+    let change = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        bytes
+    };
+    assert_eq!(error(&change(0, b'x')), DecodeError::Foreign);
+    assert_eq!(error(&change(1, 2)), DecodeError::Version(2));
+    assert_eq!(error(&change(2, 0)), DecodeError::Cluster(ClusterTag(0x00ef)));
+    assert_eq!(error(&change(7, good[7] ^ 1)), DecodeError::Checksum);
+    assert_eq!(error(&change(9, good[9] ^ 1)), DecodeError::Checksum);
+    let mut unknown_kind = change(8, 99);
+    reseal(&mut unknown_kind);
+    assert_eq!(error(&unknown_kind), DecodeError::Malformed);
+    let mut trailing = good.clone();
+    trailing.push(0);
+    reseal(&mut trailing);
+    assert_eq!(error(&trailing), DecodeError::Malformed);
+    for len in HEADER_LEN..good.len() {
+        let mut cut = good[..len].to_vec();
+        reseal(&mut cut);
+        assert_eq!(error(&cut), DecodeError::Malformed, "cut to {len}");
+    }
+}
+
+fn arb_claim() -> impl Strategy<Value = Claim> {
+    let states = [MemberState::Alive, MemberState::Suspect, MemberState::Dead, MemberState::Left];
+    (0..=INCARNATION_MAX, prop::sample::select(&states[..]))
+        .prop_map(|(incarnation, state)| Claim { incarnation, state })
+}
+
+#[derive(Debug, Clone)]
+enum OwnedItem {
+    Update(u16, Claim, u16, Vec<u8>),
+    Rumor(u16, u64, u32, u8, Vec<u8>),
+}
+
+impl OwnedItem {
+    fn item(&self) -> Item<'_, u16> {
+        match self {
+            Self::Update(addr, claim, accuser, metadata) => Item::Update(Update {
+                addr: *addr,
+                claim: *claim,
+                accuser: (claim.state == MemberState::Suspect).then_some(*accuser),
+                metadata: (claim.state == MemberState::Alive && !metadata.is_empty()).then_some(metadata),
+            }),
+            Self::Rumor(origin, sequence, age_ms, hops, payload) => {
+                Item::Rumor(Rumor { origin: *origin, sequence: *sequence, age_ms: *age_ms, hops: *hops, payload })
+            }
+        }
+    }
+}
+
+fn arb_item() -> impl Strategy<Value = OwnedItem> {
+    let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
+    prop_oneof![
+        (any(), arb_claim(), any(), bytes(20)).prop_map(|(a, c, s, m)| OwnedItem::Update(a, c, s, m)),
+        (any(), any(), any(), any(), bytes(40)).prop_map(|(o, s, a, h, p)| OwnedItem::Rumor(o, s, a, h, p)),
+    ]
+}
+
+fn arb_message() -> impl Strategy<Value = Message<'static, u16>> {
+    prop_oneof![
+        any::<u32>().prop_map(|seq| Message::Ping { seq }),
+        any::<u32>().prop_map(|seq| Message::Ack { seq }),
+        any::<u32>().prop_map(|seq| Message::Nack { seq }),
+        any::<(u32, u16)>().prop_map(|(seq, target)| Message::PingReq { seq, target }),
+        any::<bool>().prop_map(|answer| Message::Gossip { answer }),
+        Just(Message::Answer),
+        Just(Message::Join),
+        Just(Message::Members),
+        Just(Message::Leave),
+        (0..=BUCKET_BITS_MAX).prop_map(|bits| {
+            let digests = &[0xa5; 256][..4 << bits];
+            Message::SyncOpen { bits, members: digests, events: digests }
+        }),
+        any::<(bool, u64, u64)>().prop_map(|(want, members, events)| Message::SyncReply {
+            bits: BUCKET_BITS_MAX,
+            want,
+            members,
+            events
+        }),
+        Just(Message::App { payload: b"from one application to another" }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(
+        incarnation in 0..=INCARNATION_MAX,
+        members: u32,
+        events: u32,
+        message in arb_message(),
+        owned in prop::collection::vec(arb_item(), 0..8),
+    ) {
+        let sender = Sender { incarnation, members, events };
+        let items: Vec<_> = owned.iter().map(OwnedItem::item).collect();
+        let bytes = encode(sender, &message, &items);
+        let decoded = decode::<u16>(&bytes, CLUSTER).unwrap();
+        assert_eq!(decoded.sender, sender);
+        assert_eq!(decoded.message, message);
+        assert_eq!(decoded.items.collect::<Vec<_>>(), items);
+    }
+
+    /// Whatever decodes is exactly what encoding makes of it, and nothing panics on the way.
+    #[test]
+    fn what_is_decoded_is_encoded_the_same(mut bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..14, tag: u8) {
+        if bytes.len() > 24 {
+            // Lead the random bytes into the decoder instead of failing at the header.
+            bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);
+            bytes[8] = kind;
+            bytes[9] &= 0x7f;
+            bytes[19] = if tag & 1 == 0 { TAG_RUMOR } else { TAG_UPDATE | tag >> 4 };
+            reseal(&mut bytes);
+        }
+        if let Ok(datagram) = decode::<u16>(&bytes, CLUSTER) {
+            let items: Vec<_> = datagram.items.clone().collect();
+            assert_eq!(encode(datagram.sender, &datagram.message, &items), bytes);
+        }
+    }
+
+    /// One changed bit anywhere is noticed.
+    #[test]
+    fn a_flipped_bit_is_noticed(bit in 0_usize..8 * 22, owned in arb_item()) {
+        let sender = Sender { incarnation: 1, members: 2, events: 3 };
+        let mut bytes = encode(sender, &Message::Ping { seq: 9 }, &[owned.item()]);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(decode::<u16>(&bytes, CLUSTER).is_err());
+    }
+}
