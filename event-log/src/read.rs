@@ -20,6 +20,8 @@ pub struct Log {
     pub lines: Vec<Line>,
     /// True when the last line was cut off: the writer was killed while it wrote. The part line is left out.
     pub truncated: bool,
+    /// Records of a kind that this reader does not know, left out. Only a log of a newer minor version has any.
+    pub unknown: u64,
 }
 
 /// Why a log cannot be read.
@@ -34,7 +36,7 @@ pub enum ReadError {
         source: std::io::Error,
     },
     /// The file has not even a manifest.
-    #[error("{file}: empty, a log begins with its manifest")]
+    #[error("{file}: a log begins with its manifest, this file is empty or was cut off in its first line")]
     Empty {
         /// The file.
         file: String,
@@ -64,6 +66,17 @@ struct SchemaOnly {
     schema: Version,
 }
 
+/// What every record has, whatever its kind.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "read only to see that it is there")]
+struct AnyKind {
+    run: u32,
+    node: String,
+    number: u64,
+    at_ns: u64,
+    what: String,
+}
+
 /// Reads the log at `path`.
 ///
 /// # Errors
@@ -79,29 +92,47 @@ pub fn read(path: &Path) -> Result<Log, ReadError> {
 /// # Errors
 /// As [`read`].
 pub fn read_from(file: &str, mut input: impl BufRead) -> Result<Log, ReadError> {
-    let mut manifest: Option<Manifest> = None;
-    let mut lines = Vec::new();
     let mut buffer = Vec::new();
-    let mut number = 0;
-    let fail = |line, message: String| ReadError::Line { file: file.to_owned(), line, message };
-    loop {
+    let mut next = |buffer: &mut Vec<u8>| {
         buffer.clear();
-        input.read_until(b'\n', &mut buffer).map_err(|source| ReadError::Io { file: file.to_owned(), source })?;
-        number += 1;
-        let complete = buffer.last() == Some(&b'\n');
-        if !complete {
-            let Some(manifest) = manifest else { return Err(ReadError::Empty { file: file.to_owned() }) };
-            return Ok(Log { manifest, lines, truncated: !buffer.is_empty() });
+        let length = input.read_until(b'\n', buffer);
+        length.map_err(|source| ReadError::Io { file: file.to_owned(), source })?;
+        Ok(buffer.last() == Some(&b'\n'))
+    };
+    if !next(&mut buffer)? {
+        return Err(ReadError::Empty { file: file.to_owned() });
+    }
+    let mut log = Log { manifest: manifest(file, &buffer)?, lines: Vec::new(), truncated: false, unknown: 0 };
+    for number in 2.. {
+        if !next(&mut buffer)? {
+            log.truncated = !buffer.is_empty();
+            break;
         }
-        if manifest.is_none() {
-            let schema =
-                serde_json::from_slice::<SchemaOnly>(&buffer).map_err(|error| fail(number, error.to_string()))?.schema;
-            if schema.major != SCHEMA.major {
-                return Err(ReadError::Version { file: file.to_owned(), found: schema });
+        match serde_json::from_slice(&buffer) {
+            Ok(line) => log.lines.push(line),
+            Err(_) if log.manifest.schema.minor > SCHEMA.minor && is_some_record(&buffer) => log.unknown += 1,
+            Err(error) => {
+                return Err(ReadError::Line { file: file.to_owned(), line: number, message: error.to_string() });
             }
-            manifest = Some(serde_json::from_slice(&buffer).map_err(|error| fail(number, error.to_string()))?);
-        } else {
-            lines.push(serde_json::from_slice(&buffer).map_err(|error| fail(number, error.to_string()))?);
         }
     }
+    Ok(log)
+}
+
+/// The first line. Its version is looked at before the rest, which another major version may have changed.
+fn manifest(file: &str, line: &[u8]) -> Result<Manifest, ReadError> {
+    let fail = |error: serde_json::Error| ReadError::Line {
+        file: file.to_owned(),
+        line: 1,
+        message: format!("not a log's manifest: {error}"),
+    };
+    let found = serde_json::from_slice::<SchemaOnly>(line).map_err(fail)?.schema;
+    if found.major != SCHEMA.major {
+        return Err(ReadError::Version { file: file.to_owned(), found });
+    }
+    serde_json::from_slice(line).map_err(fail)
+}
+
+fn is_some_record(line: &[u8]) -> bool {
+    serde_json::from_slice::<AnyKind>(line).is_ok()
 }

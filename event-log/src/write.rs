@@ -49,7 +49,7 @@ impl<W: Write> Writer<W> {
         if line.record.number < *next {
             return Ok(false);
         }
-        *next = line.record.number + 1;
+        *next = line.record.number.saturating_add(1);
         self.put(line)?;
         self.lines += 1;
         Ok(true)
