@@ -1,1 +1,15 @@
-//! (being written)
+//! The master of an experiment: provisions a cluster on a [`backend`], conducts the [`experiment`] that a plan describes,
+//! collects what the nodes record and keeps it in a result folder ([`store`]).
+//!
+//! The master takes no part in the gossip and stamps nothing that a node did: see [`event_log::record`].
+
+pub mod backend;
+pub mod clock;
+pub mod clock_sync;
+pub mod collector;
+pub mod display;
+pub mod experiment;
+pub mod fleet;
+pub mod lines;
+pub mod manifest;
+pub mod store;
