@@ -148,6 +148,11 @@ fn nodes_that_do_not_exist_or_would_be_too_many_are_refused() {
                  cluster's 8 nodes: two must stay",
             ),
             (
+                "nodes = { named = [\"n002\"] }\n[[setting.fault]]\ncrash = {}\nnodes = { named = [\"n002\"] }",
+                "plan.toml:12: setting \"a\": crash of n002: \"n002\" is struck by another fault of the setting already: one \
+                 sleep, partition, leave or crash a node",
+            ),
+            (
                 "nodes = { random = 4294967295 }",
                 "plan.toml:9: setting \"a\": sleep 3s of 4294967295 nodes: with the faults before it this strikes 4294967295 of \
                  the smallest cluster's 8 nodes: two must stay",
@@ -466,4 +471,22 @@ fn no_sleeper_of_the_plans_can_be_declared_dead() {
         }
     }
     assert!(sleeps >= 2, "sleep and mixed have sleepers");
+}
+
+/// The example in the guide to experiments is a plan, and the errors that the guide quotes are the ones that come.
+#[test]
+fn the_guide_tells_the_truth() {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/README.md");
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let block = |kind: &str| {
+        let (_, rest) = guide.split_once(&format!("```{kind}\n")).expect("the block begins");
+        rest.split_once("```").expect("the block ends").0
+    };
+    let example = block("toml");
+    let plan = Plan::parse("plan.toml", example).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((plan.runs().len(), plan.settings[1].faults.len()), (4, 2));
+    let spoiled = [("probability = 0.1 }", "probability = 1.4 }"), ("random = 2", "random = 9")];
+    let errors: Vec<String> = spoiled.iter().map(|(good, bad)| error(&example.replace(good, bad))).collect();
+    let quoted: Vec<&str> = block("text").lines().collect();
+    assert_eq!(errors, quoted);
 }

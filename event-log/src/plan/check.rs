@@ -121,7 +121,7 @@ fn events(plan: &Plan) -> Result<(), Fail> {
 }
 
 fn faults(index: usize, setting: &Setting, smallest: u32) -> Result<(), Fail> {
-    let mut gone = 0;
+    let mut gone = Gone::default();
     for (number, fault) in setting.faults.iter().enumerate() {
         let place = |key: &str| path!["setting", index, "fault", number, key];
         let action =
@@ -132,14 +132,25 @@ fn faults(index: usize, setting: &Setting, smallest: u32) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Checks one fault; `gone` counts the nodes that this and earlier faults of the setting make unreachable. An error is a key of
-/// the fault and a message.
-fn strikes(fault: &Fault, action: Action, smallest: u32, gone: &mut u32) -> Result<(), (&'static str, String)> {
+/// The nodes that the faults of a setting make unreachable, for a while or for good.
+#[derive(Default)]
+struct Gone<'a> {
+    count: u32,
+    named: BTreeSet<&'a str>,
+}
+
+/// Checks one fault; `gone` is about it and the earlier ones of the setting. An error is a key of the fault and a message.
+fn strikes<'a>(
+    fault: &'a Fault,
+    action: Action,
+    smallest: u32,
+    gone: &mut Gone<'a>,
+) -> Result<(), (&'static str, String)> {
     let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash);
     let nodes = |message: String| Err(("nodes", message));
     match &fault.nodes {
         Nodes::Random(0) => return nodes("nodes = { random = 0 } strikes nobody".into()),
-        Nodes::Random(count) if exclusive => *gone = gone.saturating_add(*count),
+        Nodes::Random(count) if exclusive => gone.count = gone.count.saturating_add(*count),
         Nodes::Random(count) if *count > smallest => {
             return nodes(format!("{count} nodes do not fit into the smallest cluster of {smallest}"));
         }
@@ -147,14 +158,20 @@ fn strikes(fault: &Fault, action: Action, smallest: u32, gone: &mut u32) -> Resu
         Nodes::Named(names) => {
             named(names, smallest).or_else(nodes)?;
             if exclusive {
-                *gone = gone.saturating_add(u32::try_from(names.len()).unwrap_or(u32::MAX));
+                if let Some(name) = names.iter().find(|name| !gone.named.insert(name.as_str())) {
+                    return nodes(format!(
+                        "{name:?} is struck by another fault of the setting already: one sleep, partition, leave or crash a node"
+                    ));
+                }
+                gone.count = gone.count.saturating_add(u32::try_from(names.len()).unwrap_or(u32::MAX));
             }
         }
         Nodes::Random(_) | Nodes::All => {}
     }
-    if exclusive && gone.saturating_add(2) > smallest {
+    if exclusive && gone.count.saturating_add(2) > smallest {
+        let Gone { count, .. } = gone;
         return nodes(format!(
-            "with the faults before it this strikes {gone} of the smallest cluster's {smallest} nodes: two must stay"
+            "with the faults before it this strikes {count} of the smallest cluster's {smallest} nodes: two must stay"
         ));
     }
     match action {

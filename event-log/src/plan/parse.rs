@@ -59,7 +59,7 @@ impl Plan {
         let invalid = |line, message| PlanError::Invalid { file: file.to_owned(), line, message };
         let plan: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text.as_bytes(), span.start));
-            let written = error.span().map_or("", |_| text.lines().nth(line - 1).unwrap_or("").trim());
+            let written = error.span().map_or("", |_| without_comment(text.lines().nth(line - 1).unwrap_or("")));
             invalid(line, worded(written, error.message()))
         })?;
         check(&plan).map_err(|fail| invalid(locate(text, &fail.path), fail.message))?;
@@ -70,6 +70,20 @@ impl Plan {
 /// The line (from 1) of byte `offset`.
 fn line_of(text: &[u8], offset: usize) -> usize {
     text[..offset.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1
+}
+
+/// What stands on a line before its comment. A `#` between quotes begins none.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let comment = line.char_indices().find(|&(_, c)| {
+        match quote {
+            Some(open) if open == c => quote = None,
+            None if c == '"' || c == '\'' => quote = Some(c),
+            _ => {}
+        }
+        c == '#' && quote.is_none()
+    });
+    line[..comment.map_or(line.len(), |(start, _)| start)].trim()
 }
 
 /// The line of the value at `path`, or of the last step towards it that is in the file (a value that was left out and has its
@@ -160,6 +174,20 @@ mod tests {
             (vec![key("events"), key("count")], 1),
         ] {
             assert_eq!(locate(TEXT, &path), line, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_comment_is_not_quoted() {
+        for (line, expected) in [
+            ("a = 1 # b", "a = 1"),
+            ("  a = 1", "a = 1"),
+            ("# b", ""),
+            ("a = \"x#y\" # b", "a = \"x#y\""),
+            ("a = 'x\"' # b # c", "a = 'x\"'"),
+            ("a = \"it's # 1\"", "a = \"it's # 1\""),
+        ] {
+            assert_eq!(without_comment(line), expected);
         }
     }
 
