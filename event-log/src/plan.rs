@@ -1,8 +1,8 @@
 //! Plans: an experiment as a file.
 //!
 //! A plan is TOML. Unknown keys are refused, every value is checked while it is read, and an error names the file, the
-//! line, the value and what would be right. Here are the types; `parse` reads a file and words its errors, `check` holds the
-//! rules that one value alone cannot show.
+//! line, the value and what would be right. Here are the types; `parse` reads a file and words its errors, `check`
+//! holds the rules that one value alone cannot show.
 
 mod check;
 mod parse;
@@ -90,7 +90,8 @@ pub struct Setting {
     pub faults: Vec<Fault>,
 }
 
-/// One fault: what, to whom, when. Exactly one of `loss`, `delay`, `drop_next`, `sleep`, `partition`, `leave` and `crash`.
+/// One fault: what, to whom, when. Exactly one of `loss`, `delay`, `drop_next`, `sleep`, `partition`, `leave` and
+/// `crash`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -118,7 +119,8 @@ pub struct Fault {
     /// Whom it strikes.
     #[serde(default)]
     pub nodes: Nodes,
-    /// When, after the start of the run's first event. Lasting faults (loss, delay) hold from then to the end of the run.
+    /// When, after the start of the run's first event. Lasting faults (loss, delay) hold from then to the end of the
+    /// run.
     #[serde(default)]
     pub at: Span,
 }

@@ -453,8 +453,8 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
     }
 }
 
-/// A node that sleeps less than the shortest suspicion timeout refutes in time. A probe finds it within one period; then the
-/// timeout α·log10(N)·T′ is the shortest (Lifeguard, LHA-Suspicion), with max(1, log10 N) as the core has it.
+/// A node that sleeps less than the shortest suspicion timeout refutes in time. A probe finds it within one period;
+/// then the timeout α·log10(N)·T′ is the shortest (Lifeguard, LHA-Suspicion), with max(1, log10 N) as the core has it.
 #[test]
 fn no_sleeper_of_the_plans_can_be_declared_dead() {
     let mut sleeps = 0;

@@ -14,7 +14,8 @@ pub struct Counts {
     pub judged_in: u64,
     /// Datagrams on which a loss of probability p > 0 was tried.
     pub loss_trials: u64,
-    /// Sum of those probabilities: the expected number of losses. Where several losses hold at once, p is their combination.
+    /// Sum of those probabilities: the expected number of losses. Where several losses hold at once, p is their
+    /// combination.
     pub loss_expected: f64,
     /// Datagrams lost so.
     pub loss_dropped: u64,
@@ -24,7 +25,8 @@ pub struct Counts {
     pub sleep_dropped: u64,
     /// Datagrams dropped at a partition.
     pub partition_dropped: u64,
-    /// Datagrams for which a delay was drawn (one that was cut to zero included, so that sum / count is the mean drawn).
+    /// Datagrams for which a delay was drawn (one that was cut to zero included, so that sum / count is the mean
+    /// drawn).
     pub delayed: u64,
     /// Sum of the delays drawn, nanoseconds.
     pub delay_sum_ns: f64,

@@ -2,14 +2,15 @@
 //!
 //! # Portability
 //! The same seed gives the same delays on every machine. Uniform delays use exact arithmetic. Normal ones use the polar
-//! method (Marsaglia and Bray, SIAM Review 6, 1964) with the logarithm of the `libm` crate, which is plain Rust, and the
-//! square root, which IEEE 754 rounds correctly everywhere. The usual ziggurat sampler was not taken because its tail calls
-//! the platform's `ln` and `exp` as soon as any crate of the build switches them on, and those differ in the last bit.
+//! method (Marsaglia and Bray, SIAM Review 6, 1964) with the logarithm of the `libm` crate, which is plain Rust, and
+//! the square root, which IEEE 754 rounds correctly everywhere. The usual ziggurat sampler was not taken because its
+//! tail calls the platform's `ln` and `exp` as soon as any crate of the build switches them on, and those differ in the
+//! last bit.
 //!
 //! # The cut at zero
-//! A normal delay below zero becomes zero. That raises the mean from μ to μ·Φ(μ/σ) + σ·φ(μ/σ) (Φ and φ: distribution and
-//! density of the standard normal): by 0.001 % at σ = μ/4, 0.01 % at μ/3, 0.4 % at μ/2 and 8.3 % at σ = μ. Who compares the
-//! delays that were drawn with the plan uses [`expected_mean`], which takes this into account.
+//! A normal delay below zero becomes zero. That raises the mean from μ to μ·Φ(μ/σ) + σ·φ(μ/σ) (Φ and φ: distribution
+//! and density of the standard normal): by 0.001 % at σ = μ/4, 0.01 % at μ/3, 0.4 % at μ/2 and 8.3 % at σ = μ. Who
+//! compares the delays that were drawn with the plan uses [`expected_mean`], which takes this into account.
 
 use core::time::Duration;
 
@@ -29,7 +30,7 @@ pub(crate) fn sample(delay: &Delay, rng: &mut impl Rng) -> Duration {
     }
 }
 
-/// The mean of the delays that [`sample`] draws: the mean asked for, and what the cut at zero adds to it.
+/// The mean of the delays that are drawn: the mean asked for, and what the cut at zero adds to it.
 #[must_use]
 pub fn expected_mean(delay: &Delay) -> Duration {
     let (mean, jitter) = (ns(delay.mean.get()), ns(delay.jitter.get()));
@@ -37,8 +38,8 @@ pub fn expected_mean(delay: &Delay) -> Duration {
         return delay.mean.get();
     }
     match delay.distribution {
-        // The caller's check keeps the jitter at or below the mean, so that nothing is cut. If it did not: the part of the
-        // interval below zero weighs nothing, the rest has its middle at (mean + jitter) / 2.
+        // The caller's check keeps the jitter at or below the mean, so that nothing is cut. If it did not: the part of
+        // the interval below zero weighs nothing, the rest has its middle at (mean + jitter) / 2.
         Distribution::Uniform if jitter > mean => from_ns((mean + jitter) * (mean + jitter) / (4.0 * jitter)),
         Distribution::Fixed | Distribution::Uniform => delay.mean.get(),
         Distribution::Normal => {
@@ -55,8 +56,8 @@ fn uniform(mean: Duration, jitter: Duration, rng: &mut impl Rng) -> Duration {
     from_ns(ns(mean) - ns(jitter) + 2.0 * ns(jitter) * unit(rng))
 }
 
-/// A draw from the normal distribution with mean 0 and standard deviation 1. The method yields two; the second is thrown
-/// away, so that a sampler has no memory.
+/// A draw from the normal distribution with mean 0 and standard deviation 1. The method yields two; the second is
+/// thrown away, so that a sampler has no memory.
 fn standard_normal(rng: &mut impl Rng) -> f64 {
     loop {
         let (x, y) = (2.0 * unit(rng) - 1.0, 2.0 * unit(rng) - 1.0);
@@ -171,6 +172,18 @@ mod tests {
             assert_eq!(expected_mean(&delay(20, 0, distribution)), Duration::from_millis(20));
         }
         assert_eq!(expected_mean(&delay(50, 20, Distribution::Uniform)), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_uniform_interval_that_reaches_below_zero_is_cut_there_too() {
+        let wide = delay(20, 40, Distribution::Uniform);
+        let values = draws(&wide);
+        // A quarter of −20..60 lies below zero; the other three have their mean at 30 ms, and 30 · 3/4 = 22.5.
+        let zeros = values.iter().filter(|&&ms| ms == 0.0).count() as f64 / f64::from(DRAWS);
+        assert!((zeros - 0.25).abs() < 4.0 * (0.25 * 0.75 / f64::from(DRAWS)).sqrt(), "{zeros} were cut");
+        assert_eq!(expected_mean(&wide), Duration::from_micros(22_500));
+        let (mean, deviation) = mean_and_deviation(&values);
+        assert!((mean - 22.5).abs() < 4.0 * deviation / f64::from(DRAWS).sqrt(), "mean {mean}");
     }
 
     #[test]

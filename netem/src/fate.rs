@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-/// A node as the fault models know it: its index. The caller maps addresses to it and keeps the mapping for the whole run,
-/// because the random streams of a link are derived from the indices of its two ends.
+/// A node as the fault models know it: its index. The caller maps addresses to it and keeps the mapping for the whole
+/// run, because the random streams of a link are derived from the indices of its two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint(pub u64);
 
@@ -24,8 +24,8 @@ impl Fate {
     pub const AT_ONCE: Self = Self::Deliver { delay: Duration::ZERO };
 }
 
-/// Why a datagram does not arrive. When several faults would drop it, the first of this list is the cause: the models are
-/// asked in this order, and the ones after it do not see the datagram (nor does it use up a "drop the next").
+/// Why a datagram does not arrive. When several faults would drop it, the first of this list is the cause: the models
+/// are asked in this order, and the ones after it do not see the datagram (nor does it use up a "drop the next").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The node sleeps: [`crate::spec::Sleep`].

@@ -1,8 +1,8 @@
 //! Fault models for datagrams.
 //!
-//! One question, asked for every datagram: *what becomes of it?* [`Netem::judge`] answers with a [`Fate`], a value, not an
-//! action. The socket shim of a real node and the simulated network ask the same models, so a fault means the same in both.
-//! netem sees lengths, links and times. It never sees what is in a datagram.
+//! One question, asked for every datagram: *what becomes of it?* [`Netem::judge`] answers with a [`Fate`], a value, not
+//! an action. The socket shim of a real node and the simulated network ask the same models, so a fault means the same
+//! in both. netem sees lengths, links and times. It never sees what is in a datagram.
 //!
 //! # How to drive it
 //! ```
@@ -28,9 +28,10 @@
 //! ```
 //!
 //! # What can be relied on
-//! There is no clock, no global generator and no order of hashes in here: the fates are a function of the seed and of the
-//! calls, on every machine. Each directed link and each model draws from a stream of its own (see [`LINKS_MAX`] for the
-//! bound), so that traffic on one link does not change the fates on another, and a delay does not change what is lost.
+//! There is no clock, no global generator and no order of hashes in here: the fates are a function of the seed and of
+//! the calls, on every machine. Each directed link and each model draws from a stream of its own (see [`LINKS_MAX`] for
+//! the bound), so that traffic on one link does not change the fates on another, and a delay does not change what is
+//! lost.
 
 pub mod delay;
 pub mod partition;
@@ -61,8 +62,8 @@ use crate::streams::Streams;
 
 /// The fault models of one node.
 ///
-/// Every call takes the time, counted from an origin of the caller's choice; it must not go back. Models are asked in this
-/// order, and the first that drops ends it: asleep, partitioned, drop the next, loss; then the delays.
+/// Every call takes the time, counted from an origin of the caller's choice; it must not go back. Models are asked in
+/// this order, and the first that drops ends it: asleep, partitioned, drop the next, loss; then the delays.
 #[derive(Debug, Clone)]
 pub struct Netem {
     schedule: Schedule,
@@ -83,8 +84,8 @@ impl Netem {
         }
     }
 
-    /// Lets a fault take effect. Several may hold at once: losses of the same direction strike independently, delays add. An
-    /// id that is in force is replaced.
+    /// Lets a fault take effect. Several may hold at once: losses of the same direction strike independently, delays
+    /// add. An id that is in force is replaced.
     pub fn impair(&mut self, now: Duration, id: u32, impairment: Impairment) {
         self.schedule.start(now, id, impairment);
     }
@@ -96,8 +97,8 @@ impl Netem {
 
     /// What becomes of a datagram of `len` bytes that goes to (`Out`) or comes from (`In`) `peer` now.
     ///
-    /// A datagram is judged once per side, when it is sent or read; one that a delay holds back is not judged again when it is
-    /// released.
+    /// A datagram is judged once per side, when it is sent or read; one that a delay holds back is not judged again
+    /// when it is released.
     pub fn judge(&mut self, now: Duration, direction: Direction, peer: Endpoint, len: usize) -> Fate {
         self.schedule.expire(now);
         self.counts.on_judged(direction);
@@ -130,8 +131,8 @@ impl Netem {
         if self.schedule.delays(direction).next().is_none() {
             return Duration::ZERO;
         }
-        // One word of the link's stream seeds the draws for this datagram: however many of them a sampler takes, the next
-        // datagram's are not shifted, and a second model does not change the delays of the first.
+        // One word of the link's stream seeds the draws for this datagram: however many of them a sampler takes, the
+        // next datagram's are not shifted, and a second model does not change the delays of the first.
         let word = self.delay.of(peer, direction).next_u64();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(word);
         let sum = self.schedule.delays(direction).map(|delay| delay::sample(delay, &mut rng)).sum();
@@ -139,8 +140,8 @@ impl Netem {
         sum
     }
 
-    /// The id of a fault that has ended by itself (a sleep or a block is over, a "drop the next" is used up), each once, in the
-    /// order in which they ended. To be called until it gives nothing.
+    /// The id of a fault that has ended by itself (a sleep or a block is over, a "drop the next" is used up), each
+    /// once, in the order in which they ended. To be called until it gives nothing.
     pub fn poll_ended(&mut self, now: Duration) -> Option<u32> {
         self.schedule.expire(now);
         self.schedule.poll_ended()

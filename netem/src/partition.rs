@@ -1,9 +1,9 @@
 //! Partitions: sets of nodes that do not hear each other.
 //!
-//! A node knows only whom it cannot reach ([`crate::Impairment::Block`]); nothing from or to these peers passes while the
-//! block holds. [`blocked`] derives that set for each node from the two sides of a partition. When every node blocks, a
-//! datagram is dropped where it is sent; the block of the receiver is then a second line, for datagrams that were
-//! under way (held back by a delay) when the partition began.
+//! A node knows only whom it cannot reach ([`crate::Impairment::Block`]); nothing from or to these peers passes while
+//! the block holds. [`blocked`] derives that set for each node from the two sides of a partition. When every node
+//! blocks, a datagram is dropped where it is sent; the block of the receiver is then a second line, for datagrams that
+//! were under way (held back by a delay) when the partition began.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::fate::Endpoint;
 
 /// Whom `local` cannot reach when `side` is cut off from all other nodes of `all`.
 ///
-/// Nodes within `side` still hear each other, and so do the nodes outside it. The result is symmetric: `a` blocks `b` exactly
-/// when `b` blocks `a`.
+/// Nodes within `side` still hear each other, and so do the nodes outside it. The result is symmetric: `a` blocks `b`
+/// exactly when `b` blocks `a`.
 #[must_use]
 pub fn blocked(
     local: Endpoint,

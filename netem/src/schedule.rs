@@ -1,8 +1,8 @@
 //! What holds at a node at the moment, and when each of it ends.
 //!
-//! Sleeps and blocks end by time: they hold for `start ≤ now < start + duration`. "Drop the next n" ends when it is used up.
-//! Loss and delay hold until everything is healed. The number of entries is the number of orders given, which the
-//! network cannot raise; it is one to ten in an experiment, so they stand in a plain list.
+//! Sleeps and blocks end by time: they hold for `start ≤ now < start + duration`. "Drop the next n" ends when it is
+//! used up. Loss and delay hold until everything is healed. The number of entries is the number of orders given, which
+//! the network cannot raise; it is one to ten in an experiment, so they stand in a plain list.
 
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 /// Items that wait for their release, at most `capacity` of them.
 ///
-/// Pulled, like everything here: the owner sleeps until [`Shaper::next_due`] and then calls [`Shaper::pop_due`] until it gives
-/// nothing. Items come out in the order of their releases, those of the same instant in the order in which they were put in.
+/// Pulled, like everything here: the owner sleeps until [`Shaper::next_due`] and then calls [`Shaper::pop_due`] until
+/// it gives nothing. Items come out in the order of their releases, those of the same instant in the order in which
+/// they were put in.
 ///
-/// At the bound a new item is refused and counted: what waits has been promised a delay, what comes has not. A queue that
-/// is full because of the delay asked for needs a capacity above rate × delay.
+/// At the bound a new item is refused and counted: what waits has been promised a delay, what comes has not. A queue
+/// that is full because of the delay asked for needs a capacity above rate × delay.
 #[derive(Debug, Clone)]
 pub struct Shaper<T> {
     /// The number tells items of the same instant apart, in the order of arrival.
@@ -136,7 +137,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a list that is sorted (stably) by release: the same items in the same order, whatever the interleaving.
+        /// Against a list that is sorted (stably) by release: the same items in the same order, whatever the
+        /// interleaving.
         #[test]
         fn releases_in_order_first_in_first_out_among_equals(
             steps in proptest::collection::vec((0_u64..20, proptest::option::weighted(0.7, 0_u64..30)), 1..200),

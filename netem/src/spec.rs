@@ -23,9 +23,6 @@ pub enum SpecError {
     /// A time above the limit of one day, which no experiment needs and which would overflow sums of delays.
     #[error("{} is longer than one day", humantime::format_duration(*.0))]
     TooLong(Duration),
-    /// A count of zero where it would mean that nothing happens.
-    #[error("a count of 0 does nothing: leave the fault out")]
-    ZeroCount,
 }
 
 /// A probability in 0..=1.
@@ -62,8 +59,8 @@ impl From<Probability> for f64 {
     }
 }
 
-/// A length of time of at most one day, written as people write it: `"200ms"`, `"1.5s"`, `"1s 500ms"`, `"2m"`. A number needs
-/// its unit (only `"0"` does without); `m` is a minute, `M` would be a month and is refused as too long.
+/// A length of time of at most one day, written as people write it: `"200ms"`, `"1.5s"`, `"1s 500ms"`, `"2m"`. A number
+/// needs its unit (only `"0"` does without); `m` is a minute, `M` would be a month and is refused as too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);

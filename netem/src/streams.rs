@@ -1,8 +1,9 @@
 //! Random streams: one per directed link and model.
 //!
-//! The stream of a model on a link is seeded by `child(seed, "link/<from>/<to>/<out|in>/<model>")`. `out` or `in` is the side
-//! that judges: both ends of a link may run fault models of their own from the same master seed, and must not then
-//! repeat each other's draws. Streams are made when they are first drawn from, so a link that nothing impairs costs nothing.
+//! The stream of a model on a link is seeded by `child(seed, "link/<from>/<to>/<out|in>/<model>")`. `out` or `in` is
+//! the side that judges: both ends of a link may run fault models of their own from the same master seed, and must not
+//! then repeat each other's draws. Streams are made when they are first drawn from, so a link that nothing impairs
+//! costs nothing.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,9 @@ use crate::fate::Endpoint;
 use crate::seed;
 use crate::spec::Direction;
 
-/// The links of one node and model that get a stream of their own; further links share one stream per direction. The bound
-/// is far above the largest cluster of an experiment: it exists so that forged sender addresses cannot grow the table
-/// (65,536 streams of 32 bytes are about 4 MiB with the table around them). Draws on the shared stream are still
+/// The links of one node and model that get a stream of their own; further links share one stream per direction. The
+/// bound is far above the largest cluster of an experiment: it exists so that forged sender addresses cannot grow the
+/// table (65,536 streams of 32 bytes are about 4 MiB with the table around them). Draws on the shared stream are still
 /// independent of each other, but one more on one of its links shifts those of the others.
 pub const LINKS_MAX: usize = 65_536;
 

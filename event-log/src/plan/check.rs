@@ -139,7 +139,8 @@ struct Gone<'a> {
     named: BTreeSet<&'a str>,
 }
 
-/// Checks one fault; `gone` is about it and the earlier ones of the setting. An error is a key of the fault and a message.
+/// Checks one fault; `gone` is about it and the earlier ones of the setting. An error is a key of the fault and a
+/// message.
 fn strikes<'a>(
     fault: &'a Fault,
     action: Action,

@@ -1,5 +1,5 @@
-//! Reading a plan file: from text to a checked [`Plan`], or to an error that names the line and speaks of the file rather than
-//! of this program's types.
+//! Reading a plan file: from text to a checked [`Plan`], or to an error that names the line and speaks of the file
+//! rather than of this program's types.
 
 use std::ops::Range;
 use std::path::Path;
@@ -86,8 +86,8 @@ fn without_comment(line: &str) -> &str {
     line[..comment.map_or(line.len(), |(start, _)| start)].trim()
 }
 
-/// The line of the value at `path`, or of the last step towards it that is in the file (a value that was left out and has its
-/// default is where its table is). Line 1 when there is none.
+/// The line of the value at `path`, or of the last step towards it that is in the file (a value that was left out and
+/// has its default is where its table is). Line 1 when there is none.
 fn locate(text: &str, path: &[Step]) -> usize {
     let Ok(document) = DeTable::parse(text) else { return 1 };
     let line = |span: Range<usize>| line_of(text.as_bytes(), span.start);
