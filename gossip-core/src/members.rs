@@ -49,7 +49,8 @@ pub(crate) struct Members<A> {
     hasher: FixedState,
     /// The live members other than this node, in no particular but reproducible order.
     live: Vec<Slot>,
-    metadata: HashMap<Slot, Box<[u8]>, FixedState>,
+    /// Metadata, and the incarnation that they were told with.
+    metadata: HashMap<Slot, (u32, Box<[u8]>), FixedState>,
     digests: Digests,
     /// The order of the running probe cycle and the next place in it.
     cycle: Option<(Permutation, u32)>,
@@ -69,7 +70,9 @@ impl<A: Address> Members<A> {
             digests: Digests::default(),
             cycle: None,
         };
-        let slot = members.insert(local, Claim { incarnation, state: MemberState::Alive }, metadata);
+        // A later life says so explicitly when it has no metadata: the others may know some of an earlier one.
+        let stated = (incarnation > 0 || !metadata.is_empty()).then_some(metadata);
+        let slot = members.insert(local, Claim { incarnation, state: MemberState::Alive }, stated);
         debug_assert_eq!(slot, SELF);
         members
     }
@@ -110,7 +113,20 @@ impl<A: Address> Members<A> {
     }
 
     pub(crate) fn metadata(&self, slot: Slot) -> &[u8] {
-        self.metadata.get(&slot).map_or(&[], |metadata| metadata)
+        self.metadata.get(&slot).map_or(&[], |(_, metadata)| metadata)
+    }
+
+    /// The incarnation with which the metadata were told; `None` when nothing was ever said of them.
+    pub(crate) fn metadata_incarnation(&self, slot: Slot) -> Option<u32> {
+        self.metadata.get(&slot).map(|(incarnation, _)| *incarnation)
+    }
+
+    /// Raises this node's own incarnation; its metadata are stated anew with it.
+    pub(crate) fn revive_self(&mut self, incarnation: u32) {
+        let metadata = self.metadata.remove(&SELF).map_or_else(Box::default, |(_, metadata)| metadata);
+        // Put back before the fingerprint is taken.
+        self.metadata.insert(SELF, (incarnation, metadata));
+        self.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
     }
 
     /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
@@ -119,7 +135,7 @@ impl<A: Address> Members<A> {
     }
 
     /// Adds a member that is not in the table.
-    pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: &[u8]) -> Slot {
+    pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<&[u8]>) -> Slot {
         let entry = Entry {
             addr,
             incarnation: claim.incarnation,
@@ -139,7 +155,7 @@ impl<A: Address> Members<A> {
         };
         let Self { index, hasher, entries, .. } = self;
         index.insert_unique(hasher.hash_one(addr), slot, |&slot| hasher.hash_one(entries[slot as usize].addr));
-        self.set(slot, claim, Some(metadata));
+        self.set(slot, claim, metadata);
         slot
     }
 
@@ -152,14 +168,8 @@ impl<A: Address> Members<A> {
         if slot != SELF {
             self.place(slot);
         }
-        match metadata {
-            Some([]) => {
-                self.metadata.remove(&slot);
-            }
-            Some(bytes) => {
-                self.metadata.insert(slot, bytes.into());
-            }
-            None => {}
+        if let Some(bytes) = metadata {
+            self.metadata.insert(slot, (claim.incarnation, bytes.into()));
         }
         self.digests.toggle(self.fingerprint(slot));
     }
@@ -168,7 +178,8 @@ impl<A: Address> Members<A> {
     pub(crate) fn remove(&mut self, slot: Slot) {
         debug_assert_ne!(slot, SELF, "a node does not forget itself");
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
-        self.set(slot, claim, Some(&[]));
+        self.set(slot, claim, None);
+        self.metadata.remove(&slot);
         let hash = self.hasher.hash_one(self.entries[slot as usize].addr);
         if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
             found.remove();
@@ -260,7 +271,7 @@ mod tests {
     fn table(peers: u16) -> Members<u16> {
         let mut members = Members::new(0, 0, &[], 1);
         for addr in 1..=peers {
-            members.insert(addr, ALIVE, &[]);
+            members.insert(addr, ALIVE, None);
         }
         members
     }
@@ -273,7 +284,7 @@ mod tests {
         assert_eq!(members.find(&1), None);
         assert_eq!(members.entry(three).addr, 3);
         assert_eq!((members.len(), members.live_count()), (4, 4));
-        members.insert(9, ALIVE, b"meta");
+        members.insert(9, ALIVE, Some(b"meta"));
         assert_eq!(members.metadata(members.find(&9).unwrap()), b"meta");
         assert_eq!(members.live_count(), 5);
     }
@@ -283,7 +294,7 @@ mod tests {
         let mut one = table(3);
         let mut other = Members::new(3, 0, &[], 99);
         for addr in [2, 0, 1] {
-            other.insert(addr, ALIVE, &[]);
+            other.insert(addr, ALIVE, None);
         }
         assert_eq!(one.digests().total(), other.digests().total());
         let slot = one.find(&2).unwrap();
@@ -308,7 +319,7 @@ mod tests {
             assert!(seen.len() == 10 && seen.values().all(|&n| n == 1), "{seen:?}");
         }
         members.next_probe(&mut rng);
-        members.insert(11, ALIVE, &[]);
+        members.insert(11, ALIVE, None);
         let joined = members.find(&11).unwrap();
         assert!((0..10).any(|_| members.next_probe(&mut rng) == Some(joined)));
     }

@@ -42,11 +42,18 @@ impl Permutation {
         let mask = ((1_u64 << self.half_bits) - 1) as u32;
         let (mut left, mut right) = ((value >> self.half_bits) & mask, value & mask);
         for key in self.keys {
-            let mixed = (right ^ key).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca77);
-            (left, right) = (right, left ^ ((mixed >> 7) & mask));
+            (left, right) = (right, left ^ (mix(right ^ key) & mask));
         }
         ((u64::from(left) << self.half_bits) | u64::from(right)) as u32
     }
+}
+
+/// The finaliser of MurmurHash3: every bit of the result depends on every bit of the value.
+fn mix(value: u32) -> u32 {
+    let mut h = value;
+    h = (h ^ (h >> 16)).wrapping_mul(0x85eb_ca6b);
+    h = (h ^ (h >> 13)).wrapping_mul(0xc2b2_ae35);
+    h ^ (h >> 16)
 }
 
 #[cfg(test)]

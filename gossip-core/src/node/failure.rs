@@ -116,8 +116,21 @@ impl<A: Address> Node<A> {
     /// Whether this node hears nobody although it holds some for alive whom it does not even suspect: then the fault is
     /// likely its own, and a suspect could not refute. (Not in the papers.)
     fn is_deaf(&self, now: Instant) -> bool {
-        let patience = self.awareness.scale(self.config.probe_interval).saturating_mul(2);
-        now.since(self.heard) > patience && self.members.peers().len() > self.suspicions.len()
+        now.since(self.heard) > self.config.probe_interval.saturating_mul(2)
+            && self.members.peers().len() > self.suspicions.len()
+    }
+
+    /// Whoever hears again after a silence may have been the one who was cut off: what it told of its suspicions was told to
+    /// nobody, and the suspects could not answer. The time does not count, and the suspicions are told anew.
+    pub(super) fn notice_silence(&mut self, now: Instant) {
+        let silence = now.since(core::mem::replace(&mut self.heard, now));
+        if silence <= self.config.probe_interval.saturating_mul(2) {
+            return;
+        }
+        for (&slot, suspicion) in &mut self.suspicions {
+            suspicion.extend(silence);
+            self.updates.insert(slot);
+        }
     }
 
     /// A driver that serves a timer far too late was stalled (starved, suspended, swapped out). Answers may have come in
@@ -201,7 +214,7 @@ impl<A: Address> Node<A> {
         }
         self.counters.refutations += 1;
         let incarnation = claim.incarnation + 1;
-        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
+        self.members.revive_self(incarnation);
         self.updates.insert(SELF);
         self.events.push_back(Event::Refuted { claim, told_by, incarnation });
     }

@@ -383,9 +383,10 @@ impl<A: Address> Node<A> {
         accuser: A,
     ) {
         let old = self.members.entry(slot).claim();
+        let changed = metadata.is_some_and(|bytes| bytes != self.members.metadata(slot));
         self.members.set(slot, claim, metadata);
         self.after_change(now, slot, Some(old), told_by, accuser);
-        if metadata.is_some() && old.state == claim.state {
+        if changed && old.state == claim.state {
             self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr });
         }
     }
@@ -396,7 +397,7 @@ impl<A: Address> Node<A> {
         now: Instant,
         addr: A,
         claim: Claim,
-        metadata: &[u8],
+        metadata: Option<&[u8]>,
         told_by: Option<A>,
         accuser: A,
     ) -> Option<Slot> {

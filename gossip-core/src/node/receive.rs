@@ -27,7 +27,7 @@ impl<A: Address> Node<A> {
             return Ok(());
         }
         self.counters.datagrams_accepted += 1;
-        self.heard = now;
+        self.notice_silence(now);
         let leaves = matches!(message, Message::Leave);
         let sender_is_live = leaves || self.on_sender(now, from, sender.incarnation);
         if sender_is_live && !leaves && self.phase == Phase::Alone {
@@ -50,7 +50,7 @@ impl<A: Address> Node<A> {
     fn on_sender(&mut self, now: Instant, from: A, incarnation: u32) -> bool {
         let claim = Claim { incarnation, state: MemberState::Alive };
         let Some(slot) = self.members.find(&from) else {
-            return self.admit(now, from, claim, &[], None, from).is_some();
+            return self.admit(now, from, claim, None, None, from).is_some();
         };
         if claim.supersedes(self.members.entry(slot).claim()) {
             self.apply(now, slot, claim, None, None, from);
@@ -71,7 +71,7 @@ impl<A: Address> Node<A> {
         }
         let Some(slot) = self.members.find(&addr) else {
             if claim.state.is_live() {
-                self.admit(now, addr, claim, metadata.unwrap_or(&[]), Some(from), accuser);
+                self.admit(now, addr, claim, metadata, Some(from), accuser);
             } else {
                 // A death of somebody unknown: nothing to bury.
                 self.counters.updates_stale += 1;
@@ -80,16 +80,16 @@ impl<A: Address> Node<A> {
         };
         let known = self.members.entry(slot).claim();
         if claim.supersedes(known) {
-            // Only an Alive speaks for the member itself: it brings its metadata, or says that there are none.
-            let metadata = (claim.state == MemberState::Alive).then(|| metadata.unwrap_or(&[]));
-            let changed = metadata.filter(|bytes| *bytes != self.members.metadata(slot));
-            self.apply(now, slot, claim, changed, Some(from), accuser);
+            self.apply(now, slot, claim, metadata, Some(from), accuser);
             return;
         }
         if claim == known && claim.state == MemberState::Suspect {
             self.confirm_suspicion(slot, accuser);
-        } else if claim == known && metadata.is_some_and(|_| self.members.metadata(slot).is_empty()) {
-            // The member was first known through a claim that did not carry its metadata.
+        } else if claim == known
+            && metadata.is_some()
+            && self.members.metadata_incarnation(slot) != Some(claim.incarnation)
+        {
+            // The incarnation was known through a claim that did not carry the metadata.
             self.apply(now, slot, claim, metadata, Some(from), accuser);
             return;
         }

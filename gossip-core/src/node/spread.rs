@@ -70,7 +70,7 @@ impl<A: Address> Node<A> {
     /// A node that left joins again.
     pub(super) fn come_back(&mut self, now: Instant) {
         let incarnation = self.members.entry(SELF).incarnation + 1;
-        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
+        self.members.revive_self(incarnation);
         self.updates.insert(SELF);
         self.phase = Phase::Alone;
         self.heard = now;

@@ -210,12 +210,13 @@ impl<A: Copy> Outgoing<A> {
 /// What this node tells of a member.
 fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&Suspicion<A>>) -> Update<'a, A> {
     let entry = members.entry(slot);
-    let metadata = members.metadata(slot);
+    // Metadata belong to an incarnation: those of an older one say nothing about this one.
+    let current = entry.state == MemberState::Alive && members.metadata_incarnation(slot) == Some(entry.incarnation);
     Update {
         addr: entry.addr,
         claim: entry.claim(),
         accuser: suspicion.and_then(Suspicion::accuser),
-        metadata: (entry.state == MemberState::Alive && !metadata.is_empty()).then_some(metadata),
+        metadata: current.then(|| members.metadata(slot)),
     }
 }
 

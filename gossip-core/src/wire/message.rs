@@ -123,7 +123,7 @@ pub struct Update<'a, A> {
     pub claim: Claim,
     /// Who suspects it; present exactly for `Suspect`.
     pub accuser: Option<A>,
-    /// Its metadata; never empty when present, and only with `Alive`.
+    /// Its metadata as of this incarnation; only with `Alive`. Empty: it has none. Absent: nothing is said of them.
     pub metadata: Option<&'a [u8]>,
 }
 
@@ -319,7 +319,7 @@ fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>) -> Option<Updat
     let metadata = if tag & HAS_METADATA == 0 {
         None
     } else if state == MemberState::Alive {
-        Some(reader.string(METADATA_MAX).filter(|metadata| !metadata.is_empty())?)
+        Some(reader.string(METADATA_MAX)?)
     } else {
         return None;
     };
@@ -423,7 +423,7 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
 
 fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>) -> Option<()> {
     let Claim { incarnation, state } = update.claim;
-    let metadata = update.metadata.filter(|bytes| state == MemberState::Alive && !bytes.is_empty());
+    let metadata = update.metadata.filter(|_| state == MemberState::Alive);
     let tag = TAG_UPDATE
         | state as u8
         | if incarnation > 0 { HAS_INCARNATION } else { 0 }

@@ -1,0 +1,9 @@
+//! Stories of clusters in virtual time, told in a small vocabulary: build, link, block, pause, crash, run for, expect.
+
+#![allow(unreachable_pub, reason = "a test has no outside")]
+
+mod network;
+mod stories_events;
+mod stories_failure;
+mod stories_membership;
+mod stories_recording;

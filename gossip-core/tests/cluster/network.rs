@@ -1,0 +1,310 @@
+//! A small in-memory network around the core: one queue of datagrams and timers, virtual time, seeded faults.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use gossip_core::{Command, Config, Event, EventId, Input, Instant, MemberState, Node, Outcome, Setup, Via};
+use rand_core::{Rng as _, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+/// An event as a node's application got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub at: Instant,
+    pub id: EventId<u16>,
+    pub hops: u8,
+    pub from: u16,
+    pub via: Via,
+}
+
+/// A node and what its application was told.
+pub struct Host {
+    pub node: Node<u16>,
+    pub delivered: Vec<Delivery>,
+    /// Every change of a member's state, with its time.
+    pub changes: Vec<(Instant, u16, MemberState)>,
+    pub messages: Vec<(u16, Vec<u8>)>,
+    pub events: Vec<Event<u16>>,
+    up: bool,
+    /// Asleep until then: nothing in, nothing out. The node itself goes on.
+    deaf_until: Instant,
+    /// Not served until then: a stopped process. Datagrams wait.
+    paused_until: Instant,
+    waiting: Vec<(u16, Vec<u8>)>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Flight {
+    /// Reversed order for the heap: earliest first, then first sent.
+    key: std::cmp::Reverse<(Instant, u64)>,
+    from: u16,
+    to: u16,
+    bytes: Vec<u8>,
+}
+
+pub struct Cluster {
+    pub now: Instant,
+    pub hosts: BTreeMap<u16, Host>,
+    pub config: Config,
+    pub datagrams: u64,
+    pub bytes: u64,
+    pub largest: usize,
+    /// Datagrams that a node refused.
+    pub refused: u64,
+    /// Probability of loss, and one-way latency.
+    pub loss: f64,
+    pub latency: Duration,
+    blocked: BTreeSet<(u16, u16)>,
+    flights: BinaryHeap<Flight>,
+    sent: u64,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Cluster {
+    pub fn new(seed: u64, config: Config) -> Self {
+        Self {
+            now: Instant::from_millis(1_000),
+            hosts: BTreeMap::new(),
+            config,
+            datagrams: 0,
+            bytes: 0,
+            largest: 0,
+            refused: 0,
+            loss: 0.0,
+            latency: Duration::from_millis(1),
+            blocked: BTreeSet::new(),
+            flights: BinaryHeap::new(),
+            sent: 0,
+            rng: Xoshiro256PlusPlus::seed_from_u64(seed),
+        }
+    }
+
+    /// A cluster of nodes 1..=`size` that all joined through node 1, run until everybody knows everybody.
+    pub fn converged(seed: u64, config: Config, size: u16) -> Self {
+        let mut cluster = Self::new(seed, config);
+        for addr in 1..=size {
+            cluster.start(addr);
+            cluster.join(addr, &[1]);
+        }
+        let took = cluster.run_until(Duration::from_secs(60), |cluster| cluster.is_complete());
+        assert!(took.is_some(), "{size} nodes did not find together: {:?}", cluster.sizes());
+        cluster
+    }
+
+    pub fn start(&mut self, addr: u16) {
+        self.start_with(addr, &[]);
+    }
+
+    pub fn start_with(&mut self, addr: u16, metadata: &[u8]) {
+        let first_sequence = self.now.as_nanos();
+        let setup = Setup { seed: self.rng.next_u64(), first_sequence, metadata, ..Setup::new(addr) };
+        let node = Node::new(self.now, self.config.clone(), &setup).expect("a valid configuration");
+        let host = Host {
+            node,
+            delivered: Vec::new(),
+            changes: Vec::new(),
+            messages: Vec::new(),
+            events: Vec::new(),
+            up: true,
+            deaf_until: Instant::ZERO,
+            paused_until: Instant::ZERO,
+            waiting: Vec::new(),
+        };
+        self.hosts.insert(addr, host);
+    }
+
+    pub fn join(&mut self, addr: u16, seeds: &[u16]) {
+        self.command(addr, Command::Join { seeds }).unwrap();
+    }
+
+    pub fn start_event(&mut self, addr: u16, payload: &[u8]) -> EventId<u16> {
+        match self.command(addr, Command::StartEvent { payload }).unwrap() {
+            Outcome::Started(id) => id,
+            Outcome::Done => panic!("an event was asked for"),
+        }
+    }
+
+    pub fn command(&mut self, addr: u16, command: Command<'_, u16>) -> Result<Outcome<u16>, gossip_core::InputError> {
+        let now = self.now;
+        let outcome = self.host(addr).node.handle(now, Input::Command(command));
+        self.drain(addr);
+        outcome
+    }
+
+    pub fn host(&mut self, addr: u16) -> &mut Host {
+        self.hosts.get_mut(&addr).expect("a node of the cluster")
+    }
+
+    pub fn crash(&mut self, addr: u16) {
+        self.host(addr).up = false;
+    }
+
+    pub fn deafen(&mut self, addr: u16, span: Duration) {
+        self.host(addr).deaf_until = self.now + span;
+    }
+
+    pub fn pause(&mut self, addr: u16, span: Duration) {
+        self.host(addr).paused_until = self.now + span;
+    }
+
+    /// Cuts all links between the two groups, both ways.
+    pub fn block(&mut self, ours: &[u16], theirs: &[u16]) {
+        for &a in ours {
+            for &b in theirs {
+                self.blocked.insert((a, b));
+                self.blocked.insert((b, a));
+            }
+        }
+    }
+
+    pub fn unblock_all(&mut self) {
+        self.blocked.clear();
+    }
+
+    /// Gives a node a datagram out of nowhere.
+    pub fn inject(&mut self, to: u16, from: u16, bytes: &[u8]) {
+        let now = self.now;
+        let _ = self.host(to).node.handle(now, Input::Datagram { from, bytes });
+        self.drain(to);
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.step(end) {}
+        self.now = end;
+    }
+
+    /// Runs until `done` or `limit` has passed; how long it took.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Option<Duration> {
+        let start = self.now;
+        let end = start + limit;
+        loop {
+            if done(self) {
+                return Some(self.now.since(start));
+            }
+            let next = (self.now + Duration::from_millis(5)).min(end);
+            if self.now >= end {
+                return None;
+            }
+            while self.step(next) {}
+            self.now = next;
+        }
+    }
+
+    pub fn up(&self) -> impl Iterator<Item = (u16, &Host)> {
+        self.hosts.iter().filter(|(_, host)| host.up).map(|(&addr, host)| (addr, host))
+    }
+
+    /// Every node that is up sees exactly the nodes that are up.
+    pub fn is_complete(&self) -> bool {
+        let up: BTreeSet<u16> = self.up().map(|(addr, _)| addr).collect();
+        self.up().all(|(_, host)| {
+            host.node.live_members() as usize == up.len()
+                && host.node.members().filter(|member| member.state.is_live()).all(|member| up.contains(&member.addr))
+        })
+    }
+
+    pub fn sizes(&self) -> Vec<u32> {
+        self.up().map(|(_, host)| host.node.live_members()).collect()
+    }
+
+    /// How many nodes that are up got the event.
+    pub fn informed(&self, id: EventId<u16>) -> usize {
+        self.up().filter(|(addr, host)| *addr == id.origin || host.delivered.iter().any(|d| d.id == id)).count()
+    }
+
+    pub fn assert_delivered_once(&self, id: EventId<u16>) {
+        for (addr, host) in self.up() {
+            let times = host.delivered.iter().filter(|delivery| delivery.id == id).count();
+            assert_eq!(times, usize::from(addr != id.origin), "node {addr} got {id:?} {times} times");
+        }
+    }
+
+    /// All deaths that somebody declared: by whom, of whom.
+    pub fn deaths(&self) -> BTreeSet<(u16, u16)> {
+        let deaths = |(&by, host): (&u16, &Host)| -> Vec<(u16, u16)> {
+            host.changes.iter().filter(|(.., state)| *state == MemberState::Dead).map(|&(_, of, _)| (by, of)).collect()
+        };
+        self.hosts.iter().flat_map(deaths).collect()
+    }
+
+    /// The next thing that happens before `end`; false when there is none.
+    fn step(&mut self, end: Instant) -> bool {
+        let flight = self.flights.peek().map(|flight| flight.key.0.0);
+        let timer = self
+            .hosts
+            .iter()
+            .filter(|(_, host)| host.up)
+            .filter_map(|(&addr, host)| {
+                let due = host.node.poll_timeout()?;
+                Some((if host.waiting.is_empty() { due.max(host.paused_until) } else { host.paused_until }, addr))
+            })
+            .min();
+        match (flight, timer) {
+            (Some(at), timer) if at <= end && timer.is_none_or(|(due, _)| at <= due) => {
+                let flight = self.flights.pop().expect("it was just seen");
+                self.now = self.now.max(at);
+                self.arrive(flight);
+            }
+            (_, Some((due, addr))) if due <= end => {
+                self.now = self.now.max(due);
+                let now = self.now;
+                // A stopped process finds its timers overdue when it wakes, and its datagrams waiting.
+                let host = self.host(addr);
+                let _ = host.node.handle(now, Input::Timeout);
+                for (from, bytes) in std::mem::take(&mut host.waiting) {
+                    let _ = host.node.handle(now, Input::Datagram { from, bytes: &bytes });
+                }
+                self.drain(addr);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn arrive(&mut self, flight: Flight) {
+        let Flight { from, to, bytes, .. } = flight;
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(&to).filter(|host| host.up && host.deaf_until <= now) else { return };
+        if host.paused_until > now {
+            host.waiting.push((from, bytes));
+            return;
+        }
+        self.refused += u64::from(host.node.handle(now, Input::Datagram { from, bytes: &bytes }).is_err());
+        self.drain(to);
+    }
+
+    fn drain(&mut self, addr: u16) {
+        let mut buffer = [0; 1500];
+        let now = self.now;
+        let host = self.hosts.get_mut(&addr).expect("a node of the cluster");
+        let mut out = Vec::new();
+        while let Some(transmit) = host.node.poll_transmit(now, &mut buffer) {
+            out.push((transmit.to, buffer[..transmit.len].to_vec()));
+        }
+        while let Some(event) = host.node.poll_event() {
+            match &event {
+                Event::UserEvent { id, hops, from, via, .. } => {
+                    host.delivered.push(Delivery { at: now, id: *id, hops: *hops, from: *from, via: *via });
+                }
+                Event::MemberChanged { addr, state, .. } => host.changes.push((now, *addr, *state)),
+                Event::Message { from, payload } => host.messages.push((*from, payload.to_vec())),
+                _ => {}
+            }
+            host.events.push(event);
+        }
+        let mute = host.deaf_until > now;
+        for (to, bytes) in out {
+            self.datagrams += 1;
+            self.bytes += bytes.len() as u64;
+            self.largest = self.largest.max(bytes.len());
+            let lost = ((self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64) < self.loss;
+            if mute || lost || self.blocked.contains(&(addr, to)) {
+                continue;
+            }
+            self.sent += 1;
+            let key = std::cmp::Reverse((now + self.latency, self.sent));
+            self.flights.push(Flight { key, from: addr, to, bytes });
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Events: to all, once, whatever the network does.
+
+use std::time::Duration;
+
+use gossip_core::{Command, Config, InputError, Strategy, Via, event_payload_max};
+
+use crate::network::Cluster;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+fn strategies() -> [Config; 4] {
+    let lan = Config::lan();
+    [
+        lan.clone(),
+        Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() },
+        Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
+        Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: false, ..lan },
+    ]
+}
+
+#[test]
+fn every_event_reaches_every_node_once_under_every_strategy() {
+    for (seed, config) in strategies().into_iter().enumerate() {
+        let mut cluster = Cluster::converged(seed as u64, config, 32);
+        let ids: Vec<_> = (0..20)
+            .map(|i| {
+                cluster.run_for(Duration::from_millis(150));
+                cluster.start_event(1 + i % 32, format!("event {i}").as_bytes())
+            })
+            .collect();
+        cluster.run_for(S(10));
+        ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+    }
+}
+
+#[test]
+fn every_event_reaches_every_node_once_under_loss() {
+    for loss in [0.1, 0.25, 0.5] {
+        for config in strategies() {
+            let mut cluster = Cluster::converged(7, config, 32);
+            cluster.loss = loss;
+            let ids: Vec<_> = (0..10)
+                .map(|i| {
+                    cluster.run_for(Duration::from_millis(300));
+                    cluster.start_event(1 + i % 32, b"event")
+                })
+                .collect();
+            cluster.run_for(S(25));
+            ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+        }
+    }
+}
+
+#[test]
+fn a_sleeper_catches_up_when_it_wakes() {
+    for config in strategies() {
+        let mut cluster = Cluster::converged(8, config, 16);
+        cluster.deafen(5, S(3));
+        let ids: Vec<_> = (0..5).map(|_| cluster.start_event(1, b"while you slept")).collect();
+        cluster.run_for(Duration::from_millis(2_999));
+        assert!(ids.iter().all(|&id| cluster.informed(id) == 15), "everybody else knows, the sleeper does not");
+        cluster.run_for(S(3));
+        ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+    }
+}
+
+#[test]
+fn a_newcomer_learns_of_the_events_that_are_still_kept() {
+    let mut cluster = Cluster::converged(9, Config::lan(), 8);
+    let old = cluster.start_event(1, b"old");
+    cluster.run_for(S(70));
+    let recent = cluster.start_event(1, b"recent");
+    cluster.run_for(S(20));
+    cluster.start(9);
+    cluster.join(9, &[4]);
+    cluster.run_for(S(5));
+    let got: Vec<_> = cluster.host(9).delivered.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(got, [recent], "the lifetime of {old:?} is over");
+}
+
+#[test]
+fn a_cluster_that_was_told_everything_falls_silent() {
+    // With fan-out 3 and no idle calls, an idle node sends one probe per second and answers one on average.
+    let mut cluster = Cluster::converged(10, Config::lan(), 32);
+    cluster.start_event(1, b"event");
+    cluster.run_for(S(10));
+    cluster.datagrams = 0;
+    cluster.run_for(S(20));
+    let rate = cluster.datagrams as f64 / 32.0 / 20.0;
+    assert!((1.9..=2.1).contains(&rate), "{rate} datagrams per node and second");
+}
+
+#[test]
+fn an_idle_push_pull_cluster_calls_but_hardly_answers() {
+    let config = Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..Config::lan() };
+    let mut cluster = Cluster::converged(11, config, 32);
+    cluster.run_for(S(10));
+    cluster.datagrams = 0;
+    cluster.run_for(S(20));
+    let rate = cluster.datagrams as f64 / 32.0 / 20.0;
+    assert!((6.8..=7.2).contains(&rate), "5 calls and 2 of probing, got {rate} per node and second");
+}
+
+#[test]
+fn push_pull_spreads_by_both_halves_and_hops_are_counted() {
+    let config = Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..Config::lan() };
+    let mut cluster = Cluster::converged(12, config, 64);
+    for _ in 0..10 {
+        cluster.start_event(1, b"event");
+        cluster.run_for(S(3));
+    }
+    let deliveries: Vec<_> = cluster.up().flat_map(|(_, host)| host.delivered.iter()).collect();
+    let share = |via| deliveries.iter().filter(|delivery| delivery.via == via).count() as f64 / deliveries.len() as f64;
+    assert!(share(Via::Push) > 0.2 && share(Via::Pull) > 0.2, "push {} pull {}", share(Via::Push), share(Via::Pull));
+    assert!(deliveries.iter().all(|delivery| (1..=30).contains(&delivery.hops)));
+    assert!(deliveries.iter().any(|delivery| delivery.hops == 1 && delivery.from == 1));
+}
+
+#[test]
+fn messages_between_applications_carry_gossip() {
+    let config = Config {
+        // Rounds so rare that only the messages can have told.
+        gossip_interval: S(600),
+        probe_interval: S(600),
+        probe_timeout: S(60),
+        ..Config::lan()
+    };
+    let mut cluster = Cluster::new(13, config);
+    for addr in 1..=3 {
+        cluster.start(addr);
+        cluster.join(addr, &[1]);
+        cluster.run_for(S(1));
+    }
+    let id = cluster.start_event(1, b"event");
+    cluster.command(1, Command::Send { to: 2, payload: b"data" }).unwrap();
+    cluster.run_for(S(1));
+    assert_eq!(cluster.host(2).messages, [(1, b"data".to_vec())]);
+    assert_eq!(cluster.host(2).delivered.iter().map(|d| (d.id, d.via)).collect::<Vec<_>>(), [(id, Via::Message)]);
+    assert_eq!(cluster.informed(id), 2);
+    assert!(cluster.command(1, Command::Send { to: 99, payload: b"data" }).is_err(), "nobody there");
+}
+
+#[test]
+fn the_largest_payload_travels_and_one_byte_more_is_refused() {
+    let mut cluster = Cluster::converged(14, Config::lan(), 4);
+    let max = event_payload_max::<u16>(&Config::lan());
+    let id = cluster.start_event(1, &vec![7; max]);
+    cluster.run_for(S(3));
+    cluster.assert_delivered_once(id);
+    let error = cluster.command(1, Command::StartEvent { payload: &vec![7; max + 1] }).unwrap_err();
+    assert!(matches!(error, InputError::Command(_)));
+    assert!(error.to_string().contains(&max.to_string()), "{error}");
+    assert!(cluster.largest <= 1400, "{} bytes", cluster.largest);
+}
+
+#[test]
+fn a_burst_of_a_hundred_large_events_gets_through_without_choking_failure_detection() {
+    let mut cluster = Cluster::converged(15, Config::lan(), 12);
+    let ids: Vec<_> = (0..100).map(|i| cluster.start_event(1 + i % 12, &[9; 700])).collect();
+    cluster.run_for(S(25));
+    ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+    assert!(cluster.deaths().is_empty());
+    assert!(cluster.largest <= 1400, "{} bytes", cluster.largest);
+}

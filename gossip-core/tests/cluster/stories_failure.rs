@@ -1,0 +1,124 @@
+//! Crashes, sleepers, partitions, hostile bytes.
+
+use std::time::Duration;
+
+use gossip_core::{Config, Event, MemberState};
+
+use crate::network::Cluster;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+#[test]
+fn a_crash_is_declared_by_every_survivor_and_nothing_else_is() {
+    for (seed, size) in [(1, 3), (2, 8), (3, 32), (4, 64)] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), size);
+        cluster.crash(2);
+        let took = cluster.run_until(S(60), Cluster::is_complete);
+        assert!(took.is_some(), "{size} nodes: {:?}", cluster.sizes());
+        cluster.run_for(S(20));
+        assert!(cluster.deaths().iter().all(|&(_, of)| of == 2), "{:?}", cluster.deaths());
+        assert_eq!(cluster.deaths().len(), usize::from(size) - 1);
+    }
+}
+
+#[test]
+fn a_crash_is_not_declared_before_the_shortest_suspicion() {
+    // α = 4, N = 10, T′ = 1 s: a confirmed suspicion lasts 4 s, and the probe that raises it at least one period more
+    // than its start.
+    let mut cluster = Cluster::converged(5, Config::lan(), 10);
+    cluster.crash(2);
+    cluster.run_for(Duration::from_millis(3_900));
+    assert!(cluster.deaths().is_empty());
+    cluster.run_for(S(30));
+    assert_eq!(cluster.deaths().len(), 9);
+}
+
+#[test]
+fn a_quiet_cluster_under_loss_buries_nobody() {
+    let mut cluster = Cluster::converged(6, Config::lan(), 48);
+    cluster.loss = 0.1;
+    cluster.run_for(S(120));
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    assert!(cluster.up().any(|(_, host)| host.node.counters().probes_indirect > 0), "the loss did something");
+}
+
+#[test]
+fn who_sleeps_shorter_than_the_suspicion_is_not_buried_and_buries_nobody() {
+    let mut cluster = Cluster::converged(7, Config::lan(), 32);
+    for addr in [3, 9, 17] {
+        cluster.deafen(addr, S(4));
+    }
+    cluster.run_for(S(30));
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    assert!(cluster.is_complete());
+    let suspected = cluster.up().any(|(_, host)| host.changes.iter().any(|(.., state)| *state == MemberState::Suspect));
+    assert!(suspected, "somebody noticed the sleep");
+}
+
+#[test]
+fn who_sleeps_long_is_buried_refutes_and_is_back() {
+    let mut cluster = Cluster::converged(8, Config::lan(), 16);
+    cluster.deafen(5, S(40));
+    cluster.run_for(S(39));
+    assert_eq!(cluster.host(1).node.member(&5).unwrap().state, MemberState::Dead);
+    assert!(!cluster.deaths().iter().any(|&(by, _)| by == 5), "a node that hears nobody accuses nobody");
+    assert!(cluster.run_until(S(15), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    let refuted = |event: &Event<u16>| matches!(event, Event::Refuted { .. });
+    assert!(cluster.host(5).events.iter().any(refuted));
+}
+
+#[test]
+fn a_process_stopped_for_an_hour_wakes_up_without_accusing_anybody() {
+    let mut cluster = Cluster::converged(9, Config::lan(), 8);
+    cluster.pause(5, S(3600));
+    cluster.run_for(S(3600));
+    cluster.run_for(S(30));
+    assert!(cluster.is_complete(), "{:?}", cluster.sizes());
+    assert!(!cluster.deaths().iter().any(|&(by, _)| by == 5), "{:?}", cluster.deaths());
+    assert_eq!(cluster.host(5).node.counters().stalls, 1);
+}
+
+#[test]
+fn both_sides_of_a_healed_partition_find_together() {
+    let mut cluster = Cluster::converged(10, Config::lan(), 16);
+    let (ours, theirs): (Vec<u16>, Vec<u16>) = (1..=16).partition(|addr| addr % 2 == 0);
+    cluster.block(&ours, &theirs);
+    cluster.run_for(S(40));
+    assert!(cluster.sizes().iter().all(|&size| size == 8), "{:?}", cluster.sizes());
+    cluster.unblock_all();
+    assert!(cluster.run_until(S(20), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+}
+
+#[test]
+fn a_partition_longer_than_all_memory_heals_through_the_seeds() {
+    let mut cluster = Cluster::converged(11, Config::lan(), 6);
+    cluster.block(&[1, 2, 3], &[4, 5, 6]);
+    cluster.run_for(S(200));
+    assert!(cluster.host(1).node.member(&4).is_none(), "forgotten");
+    cluster.unblock_all();
+    assert!(cluster.run_until(S(60), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+}
+
+#[test]
+fn a_one_way_link_is_helped_round_by_the_others() {
+    let mut cluster = Cluster::converged(12, Config::lan(), 8);
+    cluster.block(&[2], &[3]);
+    cluster.run_for(S(60));
+    assert!(cluster.is_complete(), "{:?}", cluster.sizes());
+    assert!(cluster.deaths().is_empty());
+    assert!(cluster.up().any(|(_, host)| host.node.counters().probes_indirect > 0));
+}
+
+#[test]
+fn hostile_bytes_are_counted_and_change_nothing() {
+    let mut cluster = Cluster::converged(13, Config::lan(), 3);
+    let before = cluster.host(1).node.digests();
+    for (bytes, _) in
+        [(&b""[..], 0), (&[0xff; 2000], 0), (b"h\x01\x00\x00", 0), (b"h\x02\x00\x00\x00\x00\x00\x00\x01", 0)]
+    {
+        cluster.inject(1, 77, bytes);
+    }
+    let counters = *cluster.host(1).node.counters();
+    assert_eq!((counters.datagrams_foreign, counters.datagrams_other_version), (3, 1));
+    assert_eq!(cluster.host(1).node.digests(), before);
+}

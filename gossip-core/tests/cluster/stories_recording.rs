@@ -1,0 +1,74 @@
+//! The same inputs give the same bytes.
+
+use std::time::Duration;
+
+use gossip_core::Config;
+
+use crate::network::{Cluster, Delivery};
+
+fn story(seed: u64) -> (u64, u64, Vec<Delivery>) {
+    let mut cluster = Cluster::new(seed, Config::lan());
+    cluster.loss = 0.2;
+    for addr in 1..=20 {
+        cluster.start(addr);
+        cluster.join(addr, &[1]);
+    }
+    cluster.run_for(Duration::from_secs(5));
+    cluster.start_event(3, b"event");
+    cluster.crash(4);
+    cluster.run_for(Duration::from_secs(20));
+    let deliveries = cluster.up().flat_map(|(_, host)| host.delivered.clone()).collect();
+    (cluster.datagrams, cluster.bytes, deliveries)
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another() {
+    assert_eq!(story(1), story(1));
+    assert_ne!(story(1), story(2));
+}
+
+#[cfg(feature = "typed")]
+#[test]
+fn a_recorded_stream_of_inputs_replays_to_the_same_datagrams() {
+    use gossip_core::{Command, Input, Instant, Node, Setup, typed};
+
+    let drain = |node: &mut Node<u16>, now, out: &mut Vec<u8>| {
+        let mut buffer = [0; 1400];
+        while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
+            out.extend_from_slice(&buffer[..transmit.len]);
+        }
+    };
+    let fresh = |addr| Node::new(Instant::ZERO, Config::lan(), &Setup { seed: 5, ..Setup::new(addr) }).unwrap();
+
+    let (mut node, mut other) = (fresh(1), fresh(2));
+    let (mut recording, mut sent) = (Vec::new(), Vec::new());
+    let mut give = |now: Instant, input: Input<'_, u16>| {
+        typed::record(&mut recording, now, &input).unwrap();
+        node.handle(now, input).unwrap();
+        drain(&mut node, now, &mut sent);
+    };
+    let at = Instant::from_millis;
+    give(at(1), Input::Command(Command::Join { seeds: &[2, 3] }));
+    give(at(2), Input::Command(Command::StartEvent { payload: b"event" }));
+    give(at(3), Input::Command(Command::SetMetadata { metadata: b"meta" }));
+    other.handle(at(4), Input::Command(Command::Join { seeds: &[1] })).unwrap();
+    let mut buffer = [0; 1400];
+    let len = other.poll_transmit(at(4), &mut buffer).unwrap().len;
+    give(at(5), Input::Datagram { from: 2, bytes: &buffer[..len] });
+    give(at(6), Input::Command(Command::Send { to: 2, payload: b"data" }));
+    give(at(2_000), Input::Timeout);
+    give(at(2_001), Input::Command(Command::Leave));
+    assert!(!sent.is_empty());
+
+    let mut again = fresh(1);
+    let mut resent = Vec::new();
+    typed::replay::<u16>(&recording, |now, input| {
+        again.handle(now, input).unwrap();
+        drain(&mut again, now, &mut resent);
+    })
+    .unwrap();
+    assert_eq!(resent, sent);
+
+    let cut = &recording[..recording.len() - 1];
+    assert_eq!(typed::replay::<u16>(cut, |_, _| {}), Err(typed::TypedError::Decode));
+}
