@@ -5,7 +5,10 @@
 //! [`write::Writer`] and [`read::read`] are the only code that knows the file format; the field names stand here and
 //! nowhere else. Nobody parses human logs.
 
+pub mod clock;
 pub mod control;
+#[cfg(feature = "tokio")]
+pub mod lines;
 pub mod manifest;
 pub mod plan;
 pub mod protocol;

@@ -1,1 +1,11 @@
-//! (being written)
+//! The agent: one [`gossip_core::Node`] over UDP.
+//!
+//! [`agent`] is one loop around the core's four calls. It takes no decision of the protocol. Every datagram passes the fault
+//! models on its way ([`socket`]); what happens is stamped and kept ([`recorder`]) until the master asks for it over a TCP
+//! connection that never passes the fault models ([`control`]). Without a master the agent is an ordinary member.
+
+pub mod agent;
+pub mod config;
+pub mod control;
+pub mod recorder;
+pub mod socket;

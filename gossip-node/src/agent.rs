@@ -1,0 +1,508 @@
+//! The agent: one loop around the core's four calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use event_log::clock::{boot_id, now_ns, process_cpu_ns};
+use event_log::control::{Impairment, Order, Report};
+use event_log::record::{EventKey, MemberState, Via, What};
+use gossip_core::{Command, Event, Input, InputError, Instant, Node, Outcome, Setup};
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::config::AgentConfig;
+use crate::control::{self, Message};
+use crate::recorder::Recorder;
+use crate::socket::{GossipSocket, endpoint};
+
+/// Datagrams read before the other duties get their turn.
+const READ_BATCH: usize = 64;
+
+/// How long a goodbye may take before the agent ends without it.
+const GOODBYE_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last records may take on their way to the master.
+const FLUSH_MAX: Duration = Duration::from_secs(3);
+
+/// Why an agent ended before its time.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The gossip address cannot be used.
+    #[error("cannot use {addr} for gossip: {source}")]
+    Socket {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Signals cannot be heard.
+    #[error("cannot listen for signals: {0}")]
+    Signals(io::Error),
+    /// The master does not want this node.
+    #[error("the master refused this node: {0}")]
+    Rejected(String),
+    /// No master for too long.
+    #[error("no master at {master} for {patience:?}: ending")]
+    Orphaned {
+        /// Where it should be.
+        master: SocketAddr,
+        /// How long was waited.
+        patience: Duration,
+    },
+}
+
+/// How the loop goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Continue,
+    /// Said goodbye: bring the records home and end.
+    Left,
+    /// End at once.
+    Stop,
+}
+
+struct Agent {
+    name: String,
+    node: Node<SocketAddr>,
+    socket: GossipSocket,
+    recorder: Recorder,
+    reports: Option<mpsc::UnboundedSender<Report>>,
+    /// Faults in force.
+    faults: BTreeSet<u32>,
+    buffer: Vec<u8>,
+    left: bool,
+}
+
+/// Runs an agent until it is told to end, by its master or by a signal.
+///
+/// # Errors
+/// [`AgentError`].
+pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
+    let socket_error = |source| AgentError::Socket { addr: config.bind, source };
+    let socket = GossipSocket::bind(config.bind, netem::seed::child(config.seed, "netem")).map_err(socket_error)?;
+    let life = unix_time().as_nanos() as u64;
+    let setup = Setup {
+        seed: netem::seed::child(config.seed, "core"),
+        first_sequence: (unix_time().as_millis() as u64) << 16,
+        metadata: &config.metadata,
+        ..Setup::new(config.bind)
+    };
+    let buffer = vec![0; config.protocol.datagram_max];
+    let node = Node::new(now(), config.protocol, &setup).expect("the configuration was checked");
+    let mut agent = Agent {
+        name: config.name,
+        node,
+        socket,
+        recorder: Recorder::default(),
+        reports: None,
+        faults: BTreeSet::new(),
+        buffer,
+        left: false,
+    };
+    let started = What::NodeStarted {
+        addr: config.bind,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        receive_buffer_bytes: agent.socket.receive_buffer(),
+    };
+    agent.recorder.record(now_ns(), started);
+    info!(name = agent.name, addr = %config.bind, receive_buffer = agent.socket.receive_buffer(), "started");
+
+    let hello = Report::Hello {
+        schema: event_log::SCHEMA,
+        name: agent.name.clone(),
+        addr: config.bind,
+        pid: std::process::id(),
+        boot_id: boot_id(),
+        life,
+    };
+    let master = config.master.map(|master| (master, control::connect(master, hello)));
+    if !config.join.is_empty() || config.master.is_none() {
+        agent.command(Command::Join { seeds: &config.join });
+    }
+    agent.drive(master, config.orphan_timeout).await.map_err(|error| match error {
+        AgentError::Socket { source, .. } => AgentError::Socket { addr: config.bind, source },
+        other => other,
+    })
+}
+
+impl Agent {
+    async fn drive(
+        &mut self,
+        master: Option<(SocketAddr, mpsc::Receiver<Message>)>,
+        patience: Duration,
+    ) -> Result<(), AgentError> {
+        let mut signals = Signals::new().map_err(AgentError::Signals)?;
+        let (master, mut messages) = master.unzip();
+        let mut orphaned_at = master.map(|_| tokio::time::Instant::now() + patience);
+        let mut goodbye_until: Option<tokio::time::Instant> = None;
+        loop {
+            self.pump();
+            let due = [self.node.poll_timeout().map(Instant::as_nanos), self.socket.next_due()];
+            let wait = due.into_iter().flatten().min().map(|due| Duration::from_nanos(due.saturating_sub(now_ns())));
+            let flow = tokio::select! {
+                readable = self.socket.readable() => {
+                    readable.and_then(|()| self.read_batch()).map_err(|source| AgentError::Socket { addr: self.node.local(), source })?;
+                    Flow::Continue
+                }
+                () = sleep_for(wait) => {
+                    self.on_deadline();
+                    Flow::Continue
+                }
+                message = next_message(&mut messages) => {
+                    match message {
+                        Message::Connected(reports) => {
+                            self.reports = Some(reports);
+                            orphaned_at = None;
+                            Flow::Continue
+                        }
+                        Message::Lost => {
+                            self.reports = None;
+                            orphaned_at = Some(tokio::time::Instant::now() + patience);
+                            Flow::Continue
+                        }
+                        Message::Order(Order::Reject { reason }) => return Err(AgentError::Rejected(reason)),
+                        Message::Order(order) => self.on_order(order),
+                    }
+                }
+                () = sleep_until(orphaned_at) => {
+                    return Err(AgentError::Orphaned { master: master.expect("only a master makes orphans"), patience });
+                }
+                () = signals.next() => {
+                    info!("told to end: saying goodbye");
+                    self.command(Command::Leave);
+                    Flow::Continue
+                }
+                () = sleep_until(goodbye_until) => {
+                    warn!("the goodbye took too long");
+                    Flow::Left
+                }
+            };
+            self.pump();
+            if self.node.poll_timeout().is_none() {
+                self.left = true;
+            }
+            match flow {
+                Flow::Stop => {
+                    info!("told to stop");
+                    return Ok(());
+                }
+                Flow::Continue if !self.left => {
+                    if self.is_leaving() && goodbye_until.is_none() {
+                        goodbye_until = Some(tokio::time::Instant::now() + GOODBYE_MAX);
+                    }
+                }
+                Flow::Continue | Flow::Left => {
+                    self.recorder.record(now_ns(), What::NodeStopped);
+                    self.snapshot();
+                    self.send_records();
+                    self.flush(&mut messages).await;
+                    info!("left");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sends what the core wants to send, records what it tells.
+    fn pump(&mut self) {
+        loop {
+            while let Some(transmit) = self.node.poll_transmit(now(), &mut self.buffer) {
+                self.socket.send(transmit.to, &self.buffer[..transmit.len]);
+            }
+            let at_ns = now_ns();
+            while let Some(event) = self.node.poll_event() {
+                self.on_event(at_ns, event);
+            }
+            while let Some(fault) = self.socket.poll_ended() {
+                self.faults.remove(&fault);
+                self.recorder.record(now_ns(), What::FaultApplied { fault, active: false });
+                info!(fault, "a fault is over");
+            }
+            let Some((from, bytes)) = self.socket.release() else { return };
+            self.on_datagram(now_ns(), from, &bytes);
+        }
+    }
+
+    fn read_batch(&mut self) -> io::Result<()> {
+        for _ in 0..READ_BATCH {
+            let Self { socket, node, recorder, .. } = self;
+            let more = socket.receive(|at_ns, from, bytes| on_datagram(node, recorder, at_ns, from, bytes))?;
+            if !more {
+                break;
+            }
+            self.pump();
+        }
+        Ok(())
+    }
+
+    fn on_datagram(&mut self, at_ns: u64, from: SocketAddr, bytes: &[u8]) {
+        on_datagram(&mut self.node, &mut self.recorder, at_ns, from, bytes);
+    }
+
+    fn on_deadline(&mut self) {
+        let now = now();
+        if self.node.poll_timeout().is_some_and(|due| due <= now) {
+            let _ = self.node.handle(now, Input::Timeout);
+        }
+    }
+
+    fn command(&mut self, command: Command<'_, SocketAddr>) {
+        if let Err(error) = self.node.handle(now(), Input::Command(command)) {
+            warn!(%error, "refused");
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        let local = self.node.local();
+        self.node.member(&local).is_some_and(|member| !member.state.is_live())
+    }
+
+    fn on_order(&mut self, order: Order) -> Flow {
+        debug!(?order, "ordered");
+        match order {
+            Order::Join { seeds } => {
+                self.command(Command::Join { seeds: &seeds[..seeds.len().min(gossip_core::SEEDS_MAX)] })
+            }
+            Order::StartEvent { index, payload_bytes } => self.start_event(index, payload_bytes),
+            Order::Impair { fault, impairment } => {
+                self.socket.impair(fault, impairment_of(impairment));
+                self.faults.insert(fault);
+                self.recorder.record(now_ns(), What::FaultApplied { fault, active: true });
+                info!(fault, "a fault takes effect");
+            }
+            Order::Heal => {
+                self.socket.heal();
+                for fault in std::mem::take(&mut self.faults) {
+                    self.recorder.record(now_ns(), What::FaultApplied { fault, active: false });
+                }
+            }
+            Order::Leave => self.command(Command::Leave),
+            Order::Collect { acknowledged } => {
+                self.recorder.acknowledge(acknowledged);
+                self.snapshot();
+                self.send_records();
+            }
+            Order::View { list } => {
+                let live = self.node.members().filter(|member| member.state.is_live());
+                let members = if list { live.map(|member| member.addr).collect() } else { Vec::new() };
+                self.report(Report::View { alive: self.node.live_members(), members });
+            }
+            Order::Stop => return Flow::Stop,
+            // These are for the control connection, which does not pass them on.
+            Order::Welcome | Order::Reject { .. } | Order::ReadClock { .. } => {}
+        }
+        Flow::Continue
+    }
+
+    fn start_event(&mut self, index: u32, payload_bytes: u32) {
+        let payload = vec![0x68; payload_bytes as usize];
+        let at_ns = now_ns();
+        let command = Command::StartEvent { payload: &payload };
+        match self.node.handle(Instant::from_nanos(at_ns), Input::Command(command)) {
+            Ok(Outcome::Started(id)) => {
+                let event = EventKey::new(id.origin, id.sequence);
+                info!(event = event.0, index, "started an event");
+                self.recorder.record(at_ns, What::EventStarted { event, index, payload_bytes });
+            }
+            Ok(Outcome::Done) => {}
+            Err(error) => self.report(Report::Refused { reason: format!("event {index}: {error}") }),
+        }
+    }
+
+    fn on_event(&mut self, at_ns: u64, event: Event<SocketAddr>) {
+        if let Event::Left = event {
+            self.left = true;
+        }
+        on_event(&mut self.recorder, at_ns, event);
+    }
+
+    /// Records the cumulative counts as they stand.
+    fn snapshot(&mut self) {
+        let at_ns = now_ns();
+        let counts = self.socket.counts();
+        let traffic = What::Traffic {
+            datagrams_sent: counts.datagrams_sent,
+            bytes_sent: counts.bytes_sent,
+            datagrams_received: counts.datagrams_received,
+            bytes_received: counts.bytes_received,
+            receive_buffer_overflows: self.socket.receive_buffer_overflows(),
+            cpu_ns: process_cpu_ns(),
+            resident_bytes: resident_bytes(),
+        };
+        self.recorder.record(at_ns, traffic);
+        self.recorder.record(at_ns, What::Faults(self.socket.fault_counts()));
+        let mut named: BTreeMap<String, u64> =
+            self.node.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        named.insert("send_errors".to_owned(), counts.send_errors);
+        named.insert("records_refused".to_owned(), self.recorder.refused());
+        named.retain(|_, count| *count > 0);
+        self.recorder.record(at_ns, What::Counters { counts: named });
+    }
+
+    fn send_records(&mut self) {
+        let Some(reports) = &self.reports else { return };
+        for record in self.recorder.waiting() {
+            let _ = reports.send(Report::Record { record: record.clone() });
+        }
+        let _ = reports.send(Report::Collected { next: self.recorder.next() });
+    }
+
+    fn report(&self, report: Report) {
+        if let Some(reports) = &self.reports {
+            let _ = reports.send(report);
+        }
+    }
+
+    /// Waits until the master has closed the connection or acknowledged the last record, for a while.
+    async fn flush(&mut self, messages: &mut Option<mpsc::Receiver<Message>>) {
+        if self.reports.is_none() {
+            return;
+        }
+        let closed = async {
+            loop {
+                match next_message(messages).await {
+                    Message::Lost => return,
+                    Message::Order(Order::Stop) => return,
+                    Message::Order(Order::Collect { acknowledged }) if acknowledged >= self.recorder.next() => return,
+                    _ => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(FLUSH_MAX, closed).await;
+    }
+}
+
+fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64, from: SocketAddr, bytes: &[u8]) {
+    match node.handle(Instant::from_nanos(at_ns), Input::Datagram { from, bytes }) {
+        Ok(_) => {}
+        Err(InputError::Datagram(error)) => debug!(%from, len = bytes.len(), %error, "a datagram was dropped"),
+        Err(InputError::Command(_)) => {}
+    }
+    // What the datagram told is stamped with the time at which it was read.
+    while let Some(event) = node.poll_event() {
+        on_event(recorder, at_ns, event);
+    }
+}
+
+fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
+    match event {
+        Event::UserEvent { id, hops, from, via, payload } => {
+            let event = EventKey::new(id.origin, id.sequence);
+            debug!(event = event.0, hops, %from, ?via, len = payload.len(), "learnt of an event");
+            recorder.record(at_ns, What::EventLearnt { event, hops: u32::from(hops), from, via: via_of(via) });
+        }
+        Event::MemberChanged { addr, state, incarnation, told_by } => {
+            info!(member = %addr, ?state, incarnation, ?told_by, "member changed");
+            recorder.record(
+                at_ns,
+                What::MemberChanged { member: addr, state: state_of(state), incarnation, from: told_by },
+            );
+        }
+        Event::MemberForgotten { addr } => {
+            debug!(member = %addr, "member forgotten");
+            let what = What::MemberChanged { member: addr, state: MemberState::Forgotten, incarnation: 0, from: None };
+            recorder.record(at_ns, what);
+        }
+        Event::Refuted { claim, told_by, incarnation } => {
+            info!(?claim, %told_by, incarnation, "refuted a claim about this node")
+        }
+        Event::Joined { through } => info!(%through, "joined"),
+        Event::Rtt { addr, rtt } => debug!(member = %addr, ?rtt, "round trip"),
+        Event::Message { from, payload } => debug!(%from, len = payload.len(), "message"),
+        Event::MetadataChanged { addr } => debug!(member = %addr, "metadata changed"),
+        Event::Left => debug!("goodbye said"),
+        other => debug!(?other, "event"),
+    }
+}
+
+fn state_of(state: gossip_core::MemberState) -> MemberState {
+    match state {
+        gossip_core::MemberState::Alive => MemberState::Alive,
+        gossip_core::MemberState::Suspect => MemberState::Suspect,
+        gossip_core::MemberState::Dead => MemberState::Dead,
+        gossip_core::MemberState::Left => MemberState::Left,
+    }
+}
+
+fn via_of(via: gossip_core::Via) -> Via {
+    match via {
+        gossip_core::Via::Push => Via::Push,
+        gossip_core::Via::Pull => Via::Pull,
+        gossip_core::Via::Probe => Via::Probe,
+        gossip_core::Via::Sync => Via::Sync,
+        gossip_core::Via::Message => Via::Message,
+    }
+}
+
+fn impairment_of(impairment: Impairment) -> netem::Impairment {
+    match impairment {
+        Impairment::Loss(loss) => netem::Impairment::Loss(loss),
+        Impairment::Delay(delay) => netem::Impairment::Delay(delay),
+        Impairment::DropNext(next) => netem::Impairment::DropNext(next),
+        Impairment::Sleep(sleep) => netem::Impairment::Sleep(sleep),
+        Impairment::Block { peers, duration } => {
+            netem::Impairment::Block { peers: peers.into_iter().map(endpoint).collect(), duration: duration.get() }
+        }
+    }
+}
+
+fn now() -> Instant {
+    Instant::from_nanos(now_ns())
+}
+
+fn unix_time() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Resident memory of this process, bytes; 0 where the kernel does not tell.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+async fn sleep_for(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_message(messages: &mut Option<mpsc::Receiver<Message>>) -> Message {
+    match messages {
+        Some(receiver) => match receiver.recv().await {
+            Some(message) => message,
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that ask a process to end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let [terminate, interrupt, hangup] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
