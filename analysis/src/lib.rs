@@ -6,8 +6,12 @@
 
 pub mod clock;
 pub mod curves;
+pub mod export;
 pub mod fit;
 pub mod load;
 pub mod metrics;
+pub mod plot;
+pub mod report;
 pub mod stats;
+pub mod study;
 pub mod theory;

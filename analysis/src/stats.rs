@@ -121,7 +121,7 @@ impl Line {
 /// different `x`, or a variance that is not positive and finite.
 #[must_use]
 pub fn weighted_line(points: &[(f64, f64, f64)]) -> Option<Line> {
-    if points.iter().any(|(x, y, v)| !x.is_finite() || !y.is_finite() || !(*v > 0.0 && v.is_finite())) {
+    if !points.iter().all(|(x, y, v)| x.is_finite() && y.is_finite() && *v > 0.0 && v.is_finite()) {
         return None;
     }
     let weight: f64 = points.iter().map(|(_, _, v)| 1.0 / v).sum();

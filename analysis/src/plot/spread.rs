@@ -1,0 +1,203 @@
+//! Nodes informed versus time: one figure per run with a thin curve for each event, one figure per setting with all sizes.
+
+use plotters::prelude::{LineSeries, Polygon};
+use plotters::style::{Color, RGBColor};
+
+use crate::curves::{Band, Curve, axis_end};
+use crate::plot::style::{
+    Area, Axis, Chart, Drawn, Mark, chart, legend, plain, qualitative, sequential, stroke, titled,
+};
+use crate::plot::{Figure, PlotError};
+
+/// Most thin curves in one figure; more than that make one grey mass. The median and the band use all.
+pub const CURVES_MAX: usize = 100;
+
+/// Times at which a band is evaluated.
+const POINTS: u32 = 400;
+
+const SIZE: (u32, u32) = (1600, 1000);
+
+/// One run's figure.
+#[derive(Debug, Clone, Copy)]
+pub struct RunSpread<'a> {
+    /// File name.
+    pub name: &'a str,
+    /// Nodes.
+    pub size: u32,
+    /// Name of the setting.
+    pub setting: &'a str,
+    /// One curve per event.
+    pub curves: &'a [Curve],
+}
+
+impl RunSpread<'_> {
+    /// Draws it.
+    ///
+    /// # Errors
+    /// [`PlotError::Draw`].
+    pub fn figure(&self) -> Result<Figure, PlotError> {
+        let (end, cut) = axis_end(self.curves);
+        let beyond = self.curves.iter().filter(|curve| curve.all_ms.last().is_some_and(|last| *last > end)).count();
+        let mut caption = format!(
+            "Nodes that know of an event, N = {}, setting \"{}\": one thin line per event, the median over {} events and the band \
+             between their 10 % and 90 % quantiles. Time 0 is the event's start at its origin, which counts as informed.",
+            self.size,
+            self.setting,
+            self.curves.len()
+        );
+        if self.curves.len() > CURVES_MAX {
+            caption.push_str(&format!(" Only the first {CURVES_MAX} events are drawn as lines."));
+        }
+        if beyond > 0 {
+            caption.push_str(&format!(
+                " {beyond} events reached further nodes after the right end of the axis ({cut} of them nodes that were awake)."
+            ));
+        }
+        let alt = format!("Step curves of nodes informed versus time for N = {}, {}", self.size, self.setting);
+        Figure::draw(self.name.to_owned(), alt, caption, SIZE, |area| self.paint(area, end))
+    }
+
+    fn paint(&self, area: &Area<'_>, end: f64) -> Drawn {
+        let color = qualitative(0);
+        let top = self.curves.iter().map(|curve| curve.all_ms.len()).max().unwrap_or(1).max(self.size as usize) as f64;
+        let rest = titled(
+            area,
+            &format!("Spread of {} events over N = {} nodes", self.curves.len(), self.size),
+            &format!("setting: {}", self.setting),
+        )?;
+        let entries = [
+            ("one event".to_owned(), crate::plot::style::GREY, Mark::Line(2)),
+            ("median over events".to_owned(), color, Mark::Line(6)),
+            ("10–90 % of events".to_owned(), color, Mark::Band),
+        ];
+        let rest = legend(&rest, &entries)?;
+        let mut chart = chart(
+            &rest,
+            &Axis { range: 0.0..end, title: "time since the event's start (ms)", label: &plain, labels: 9 },
+            &Axis { range: 0.0..top * 1.04, title: "nodes that know", label: &plain, labels: 9 },
+        )?;
+        let band = Band::of(self.curves, end, POINTS, |curve, at| curve.informed_at(at) as f64);
+        draw_band(&mut chart, &band, color)?;
+        for curve in self.curves.iter().take(CURVES_MAX) {
+            let style = stroke(crate::plot::style::GREY, 2);
+            let style = plotters::style::ShapeStyle { color: style.color.mix(0.35), ..style };
+            chart.draw_series(LineSeries::new(steps(&curve.all_ms, end, 1.0), style))?;
+        }
+        draw_median(&mut chart, &band, color, 6)
+    }
+}
+
+/// A setting's figure: the runs of all sizes, smallest first.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingSpread<'a> {
+    /// File name.
+    pub name: &'a str,
+    /// Name of the setting.
+    pub setting: &'a str,
+    /// Size and curves of each run.
+    pub runs: &'a [(u32, &'a [Curve])],
+}
+
+impl SettingSpread<'_> {
+    /// Draws it.
+    ///
+    /// # Errors
+    /// [`PlotError::Draw`].
+    pub fn figure(&self) -> Result<Figure, PlotError> {
+        let end = self.runs.iter().map(|(_, curves)| axis_end(curves).0).fold(1.0, f64::max);
+        let caption = format!(
+            "Share of the nodes that know of an event versus time, setting \"{}\": median over the events of each size and the \
+             band between their 10 % and 90 % quantiles. Only nodes that were in the cluster and awake throughout are counted.",
+            self.setting
+        );
+        let alt = format!("Share informed versus time for all sizes, {}", self.setting);
+        Figure::draw(self.name.to_owned(), alt, caption, SIZE, |area| self.paint(area, end))
+    }
+
+    fn paint(&self, area: &Area<'_>, end: f64) -> Drawn {
+        let count = self.runs.len();
+        let events: Vec<usize> = self.runs.iter().map(|(_, curves)| curves.len()).collect();
+        let (least, most) = (events.iter().min().unwrap_or(&0), events.iter().max().unwrap_or(&0));
+        let events = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+        let rest = titled(
+            area,
+            "Share of nodes informed versus time",
+            &format!("setting: {} · {events} events per size · line: median, band: 10–90 % of events", self.setting),
+        )?;
+        let entries: Vec<(String, RGBColor, Mark)> = self
+            .runs
+            .iter()
+            .enumerate()
+            .map(|(rank, (size, _))| (format!("N = {size}"), sequential(rank, count), Mark::Line(6)))
+            .collect();
+        let rest = legend(&rest, &entries)?;
+        let percent = |share: &f64| format!("{:.0} %", share * 100.0);
+        let mut chart = chart(
+            &rest,
+            &Axis { range: 0.0..end, title: "time since the event's start (ms)", label: &plain, labels: 9 },
+            &Axis { range: 0.0..1.04, title: "nodes that know", label: &percent, labels: 6 },
+        )?;
+        let bands: Vec<Band> =
+            self.runs.iter().map(|(_, curves)| Band::of(curves, end, POINTS, Curve::share_at)).collect();
+        for (rank, band) in bands.iter().enumerate() {
+            draw_band(&mut chart, band, sequential(rank, count))?;
+        }
+        for (rank, band) in bands.iter().enumerate() {
+            draw_median(&mut chart, band, sequential(rank, count), 5)?;
+        }
+        Ok(())
+    }
+}
+
+fn draw_band(chart: &mut Chart<'_, '_>, band: &Band, color: RGBColor) -> Drawn {
+    let upper = band.at_ms.iter().copied().zip(band.high.iter().copied());
+    let lower = band.at_ms.iter().copied().zip(band.low.iter().copied()).rev();
+    let outline: Vec<(f64, f64)> = upper.chain(lower).collect();
+    if outline.is_empty() {
+        return Ok(());
+    }
+    chart.draw_series([Polygon::new(outline, color.mix(0.16).filled())]).map(|_| ())
+}
+
+fn draw_median(chart: &mut Chart<'_, '_>, band: &Band, color: RGBColor, thick: u32) -> Drawn {
+    let line = band.at_ms.iter().copied().zip(band.median.iter().copied());
+    chart.draw_series(LineSeries::new(line, stroke(color, thick))).map(|_| ())
+}
+
+/// The corners of a step curve that rises by `height` at each of `times`, up to `end`. Times that fall on one pixel of the
+/// canvas make one step.
+fn steps(times: &[f64], end: f64, height: f64) -> Vec<(f64, f64)> {
+    let pixel = end / f64::from(SIZE.0);
+    let mut corners: Vec<(f64, f64)> = vec![(0.0, 0.0)];
+    let mut level = 0.0;
+    for &time in times.iter().take_while(|time| **time <= end) {
+        let last = corners[corners.len() - 1];
+        if time - last.0 > pixel {
+            corners.push((time, level));
+            corners.push((time, level + height));
+        } else {
+            let top = corners.len() - 1;
+            corners[top].1 = level + height;
+        }
+        level += height;
+    }
+    corners.push((end, level));
+    corners
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_curve_rises_where_a_node_learns_and_stays_level_between() {
+        let corners = steps(&[0.0, 400.0, 900.0], 800.0, 1.0);
+        assert_eq!(corners, [(0.0, 1.0), (400.0, 1.0), (400.0, 2.0), (800.0, 2.0)]);
+    }
+
+    #[test]
+    fn steps_within_one_pixel_are_one_step_of_the_full_height() {
+        let corners = steps(&[0.0, 400.0, 400.1, 400.2], 1600.0, 1.0);
+        assert_eq!(corners, [(0.0, 1.0), (400.0, 1.0), (400.0, 4.0), (1600.0, 4.0)]);
+    }
+}

@@ -1,0 +1,647 @@
+//! What the report says, in the order in which it says it: headline numbers, the law, the curves, then the proofs.
+
+use crate::load::{Experiment, Outcome, Run};
+use crate::metrics::RunMetrics;
+use crate::metrics::paths::VIAS;
+use crate::metrics::times::{SHARE_NAMES, Summary};
+use crate::plot::scaling::{Panel, Scaling, SettingLine, settings};
+use crate::plot::spread::{RunSpread, SettingSpread};
+use crate::plot::{PlotError, hops, slug};
+use crate::report::format::{NEVER, NONE, bytes, count, interval, ms, or_none, percent, significant};
+use crate::report::{Block, Report, Table, faults};
+use crate::study::{SettingStudy, Study};
+
+/// What each of the four shares is called in a sentence.
+const SHARE_WORDS: [&str; 4] = ["50 %", "90 %", "99 %", "100 %"];
+
+/// Builds the report of `study`.
+///
+/// # Errors
+/// When a figure cannot be drawn.
+pub fn report(study: &Study) -> Result<Report, PlotError> {
+    let plan = &study.experiment.manifest.plan;
+    let mut blocks = Vec::new();
+    if !plan.question.is_empty() {
+        blocks.push(Block::Text(format!("Question: {}", plan.question)));
+    }
+    blocks.push(Block::Text(origin(&study.experiment)));
+    blocks.extend(warnings(study).into_iter().map(Block::Warning));
+    blocks.push(Block::Heading(2, "Headline numbers".to_owned()));
+    blocks.push(Block::List(summary(study)));
+    blocks.push(Block::Table(headline(study)));
+    blocks.push(Block::Text(
+        "Times are medians over the events of a run, milliseconds from the event's start at its origin until that share of the nodes knew \
+         (nodes that were in the cluster and awake throughout). Datagrams and bytes are what a node gave to its kernel, everything \
+         included: failure detection and idle rounds as well as events. \"Delivered\" counts sleepers too, who may catch up until the end."
+            .to_owned(),
+    ));
+    growth(study, &mut blocks)?;
+    spread(study, &mut blocks)?;
+    deliveries(study, &mut blocks);
+    faults::faults(study, &mut blocks);
+    faults::detection(study, &mut blocks);
+    cost(study, &mut blocks);
+    paths(study, &mut blocks)?;
+    method(study, &mut blocks);
+    manifest(&study.experiment, &mut blocks);
+    Ok(Report { title: format!("{}: how events spread by gossip", plan.name), blocks })
+}
+
+/// How a run is called in tables.
+#[must_use]
+pub fn run_name(run: &Run) -> String {
+    format!("{} · N = {} · {}", run.index, run.key.size, run.key.setting)
+}
+
+/// The headline table: one row per run.
+#[must_use]
+pub fn headline(study: &Study) -> Table {
+    let mut table = Table::new(&[
+        "N",
+        "setting",
+        "events",
+        "delivered",
+        "exactly once",
+        "t50 ms",
+        "t90 ms",
+        "t99 ms",
+        "t100 ms",
+        "datagrams/node/s",
+        "B/node/s",
+        "datagrams/node/event",
+        "B/node/event",
+        "crashes found",
+        "false deaths",
+    ]);
+    for (run, metrics) in study.experiment.runs.iter().zip(&study.metrics) {
+        let delivery = &metrics.delivery;
+        let time = |share: usize| or_none(metrics.times.summary.get(share), |summary| ms(summary.median));
+        let traffic = metrics.traffic.as_ref();
+        let detection = &metrics.detection;
+        let found = format!("{} of {}", detection.crashes_found(), detection.crashes.len());
+        table.row(vec![
+            run.key.size.to_string(),
+            run.key.setting.clone(),
+            delivery.events.to_string(),
+            percent(delivery.delivered(), delivery.expected()),
+            if delivery.exactly_once() { "yes" } else { "no" }.to_owned(),
+            time(0),
+            time(1),
+            time(2),
+            time(3),
+            or_none(traffic, |t| significant(t.datagrams_per_second)),
+            or_none(traffic, |t| significant(t.bytes_per_second)),
+            or_none(traffic.and_then(|t| t.datagrams_per_event), significant),
+            or_none(traffic.and_then(|t| t.bytes_per_event), significant),
+            if detection.crashes.is_empty() { NONE.to_owned() } else { found },
+            detection.false_deaths_awake().to_string(),
+        ]);
+    }
+    table
+}
+
+fn origin(experiment: &Experiment) -> String {
+    let manifest = &experiment.manifest;
+    format!(
+        "Result {} of plan {}, run on backend {}, started {}, seed {}, commit {}{}. All numbers are computed from the log alone.",
+        manifest.name,
+        manifest.plan.name,
+        manifest.backend,
+        manifest.started,
+        manifest.seed,
+        manifest.commit,
+        if manifest.dirty { " with local changes" } else { "" }
+    )
+}
+
+fn warnings(study: &Study) -> Vec<String> {
+    let experiment = &study.experiment;
+    let mut warnings = Vec::new();
+    if experiment.truncated {
+        warnings.push(
+            "The last line of the log is cut off: its writer was killed. Everything above it is analysed; what came after is lost.".to_owned(),
+        );
+    }
+    let planned = experiment.manifest.plan.runs().len();
+    if experiment.runs.len() < planned {
+        warnings.push(format!("The log tells of {} runs, the plan has {planned}.", experiment.runs.len()));
+    }
+    for (run, metrics) in experiment.runs.iter().zip(&study.metrics) {
+        let name = run_name(run);
+        if !run.begun {
+            warnings.push(format!("Run {name} never began: its cluster was not complete when the log ends."));
+        } else {
+            match run.outcome {
+                Outcome::Complete => {}
+                Outcome::BrokenOff => {
+                    warnings.push(format!("Run {name} was broken off; what it recorded is analysed."))
+                }
+                Outcome::Unfinished => {
+                    warnings.push(format!("Run {name} has no end in the log; what it recorded is analysed."))
+                }
+            }
+        }
+        let delivery = &metrics.delivery;
+        if run.begun && delivery.events < delivery.planned {
+            warnings.push(format!(
+                "Run {name} has {} events in the log, the plan asks for {}.",
+                delivery.events, delivery.planned
+            ));
+        }
+        if delivery.orphans > 0 {
+            warnings.push(format!(
+                "Run {name}: {} deliveries are of events whose start is not in the log (the origin's records were lost). They are left out.",
+                delivery.orphans
+            ));
+        }
+        for fault in metrics.faults.without_evidence() {
+            warnings.push(format!(
+                "Run {name}: nothing shows that the fault \"{}\" happened ({}).",
+                fault.text, fault.evidence
+            ));
+        }
+        if metrics.times.before_start > 0 {
+            warnings.push(format!(
+                "Run {name}: {} stamps lie before their event's start, by the error of the clocks. They are kept as they are.",
+                metrics.times.before_start
+            ));
+        }
+        warnings.extend(run.warnings.iter().map(|text| format!("Run {name}, from the master: {text}")));
+    }
+    warnings.extend(experiment.notes.iter().cloned());
+    warnings
+}
+
+fn summary(study: &Study) -> Vec<String> {
+    let metrics = &study.metrics;
+    let with_events: Vec<&RunMetrics> = metrics.iter().filter(|metrics| metrics.delivery.events > 0).collect();
+    let sum = |of: fn(&RunMetrics) -> u64| metrics.iter().map(of).sum::<u64>();
+    let once = with_events.iter().filter(|metrics| metrics.delivery.exactly_once()).count();
+    let mut lines = vec![format!(
+        "Exactly once: in {once} of {} runs with events every event reached every node that was expected exactly once. {} of {} deliveries \
+         were made, {} were missed, {} were made twice.",
+        with_events.len(),
+        count(sum(|m| m.delivery.delivered())),
+        count(sum(|m| m.delivery.expected())),
+        count(sum(|m| m.delivery.missed())),
+        count(sum(|m| m.delivery.duplicates))
+    )];
+    let crashes: usize = metrics.iter().map(|m| m.detection.crashes.len()).sum();
+    let found: usize = metrics.iter().map(|m| m.detection.crashes_found()).sum();
+    let awake: usize = metrics.iter().map(|m| m.detection.false_deaths_awake()).sum();
+    let asleep: usize = metrics.iter().map(|m| m.detection.false_deaths.len()).sum::<usize>() - awake;
+    lines.push(format!(
+        "Failure detection: {found} of {crashes} crashes were found by every survivor; {awake} declarations of death were about nodes that lived \
+         and were awake, {asleep} about nodes that slept."
+    ));
+    for setting in &study.settings {
+        if let (Some(first), Some(last)) = (setting.runs.first(), setting.runs.last()) {
+            let time = |place: &usize, share: usize| {
+                or_none(metrics[*place].times.summary.get(share), |s| {
+                    if s.median.is_finite() { format!("{} ms", ms(s.median)) } else { NEVER.to_owned() }
+                })
+            };
+            let size = |place: &usize| study.experiment.runs[*place].key.size;
+            let mut line = format!(
+                "Setting \"{}\": median time to reach all expected nodes {} at N = {}",
+                setting.name,
+                time(first, 3),
+                size(first)
+            );
+            if first != last {
+                line.push_str(&format!(", {} at N = {}", time(last, 3), size(last)));
+            }
+            line.push('.');
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn points(study: &Study, setting: &SettingStudy, share: usize) -> Vec<(u32, Summary)> {
+    setting
+        .runs
+        .iter()
+        .filter_map(|place| {
+            Some((study.experiment.runs[*place].key.size, *study.metrics[*place].times.summary.get(share)?))
+        })
+        .collect()
+}
+
+fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
+    blocks.push(Block::Heading(2, "Time against the number of nodes".to_owned()));
+    if study.settings.is_empty() {
+        blocks.push(Block::Text("There are no events in the log, so there are no times.".to_owned()));
+        return Ok(());
+    }
+    for setting in &study.settings {
+        blocks.push(Block::Heading(3, format!("Growth, setting \"{}\"", setting.name)));
+        blocks.push(Block::Table(times_table(study, setting)));
+        let note = prediction_note(setting);
+        if setting.runs.len() > 1 {
+            let panels: Vec<Panel> = (0..4)
+                .map(|share| Panel {
+                    title: format!("time to inform {} ({})", SHARE_WORDS[share], SHARE_NAMES[share]),
+                    points: points(study, setting, share),
+                    fits: setting.fits[share].clone(),
+                    theory: setting.prediction.as_ref().map_or_else(
+                        |_| Vec::new(),
+                        |prediction| prediction.sizes.iter().map(|size| (size.size, size.medians_ms[share])).collect(),
+                    ),
+                })
+                .collect();
+            let name = format!("scaling-{}", slug(&setting.name));
+            let figure =
+                Scaling { name: &name, setting: &setting.name, panels: &panels, theory_note: &note }.figure()?;
+            blocks.push(Block::Figure(figure));
+        }
+        verdicts(setting, blocks);
+        prediction(setting, &note, blocks);
+    }
+    if study.settings.len() > 1 {
+        blocks.push(Block::Heading(3, "All settings".to_owned()));
+        for share in [2, 3] {
+            let lines: Vec<SettingLine> =
+                study.settings.iter().map(|setting| (setting.name.clone(), points(study, setting, share))).collect();
+            let name = format!("settings-{}", SHARE_NAMES[share]);
+            blocks.push(Block::Figure(settings(&name, SHARE_WORDS[share], &lines)?));
+        }
+    }
+    Ok(())
+}
+
+fn times_table(study: &Study, setting: &SettingStudy) -> Table {
+    let mut table =
+        Table::new(&["N", "events", "share", "median ms", "95 % interval", "sd of events ms", "never reached"]);
+    for place in &setting.runs {
+        let (run, times) = (&study.experiment.runs[*place], &study.metrics[*place].times);
+        for (share, summary) in times.summary.iter().enumerate() {
+            table.row(vec![
+                run.key.size.to_string(),
+                times.events.len().to_string(),
+                SHARE_NAMES[share].to_owned(),
+                ms(summary.median),
+                interval(summary.interval),
+                or_none(summary.sd, significant),
+                summary.censored.to_string(),
+            ]);
+        }
+    }
+    table
+}
+
+fn verdicts(setting: &SettingStudy, blocks: &mut Vec<Block>) {
+    let mut table =
+        Table::new(&["share", "law", "a ms", "95 % interval", "b ms", "95 % interval", "χ²", "AIC against the other"]);
+    let mut reasons: Vec<String> = Vec::new();
+    for (share, fits) in setting.fits.iter().enumerate() {
+        match fits {
+            Ok(fits) => {
+                for (fit, sign) in [(&fits.log, -1.0), (&fits.loglog, 1.0)] {
+                    table.row(vec![
+                        SHARE_NAMES[share].to_owned(),
+                        fit.law.formula().to_owned(),
+                        significant(fit.line.a),
+                        interval(fit.a),
+                        significant(fit.line.b),
+                        interval(fit.b),
+                        significant(fit.line.chi2),
+                        significant(sign * fits.delta_aic),
+                    ]);
+                }
+                let mut text = format!("{}: {}", SHARE_NAMES[share], fits.verdict());
+                if !fits.left_out.is_empty() {
+                    let sizes: Vec<String> = fits.left_out.iter().map(ToString::to_string).collect();
+                    text.push_str(&format!(
+                        " Left out (fewer than three events, or a median that was never reached): N = {}.",
+                        sizes.join(", ")
+                    ));
+                }
+                reasons.push(text);
+            }
+            Err(reason) => reasons.push(format!("{}: {reason}", SHARE_NAMES[share])),
+        }
+    }
+    if !table.rows.is_empty() {
+        blocks.push(Block::Table(table));
+    }
+    // The same reason for all four shares is said once.
+    let mut said: Vec<String> = setting.fits.iter().filter_map(|fits| fits.as_ref().err().cloned()).collect();
+    said.dedup();
+    if said.len() == 1 && setting.fits.iter().all(Result::is_err) {
+        blocks.push(Block::Text(said.remove(0)));
+    } else {
+        blocks.push(Block::Text("What these sizes can and cannot tell apart:".to_owned()));
+        blocks.push(Block::List(reasons));
+    }
+}
+
+fn prediction_note(setting: &SettingStudy) -> String {
+    match &setting.prediction {
+        Err(reason) => reason.clone(),
+        Ok(prediction) => {
+            let model = &prediction.model;
+            let slope = or_none(prediction.doubling_ms, |doubling| {
+                format!(
+                    " Its growth phase takes {} ms per doubling of N, from the eigenvalue equation of theory/phases.rs.",
+                    significant(doubling)
+                )
+            });
+            format!(
+                "Rings: push-pull with random phases simulated node by node, no fitted parameter: k = {}, interval {} ms, loss {} %, one-way \
+                 latency {} ms, all from the plan. It knows neither probes nor anti-entropy nor processing time.{}",
+                model.fanout,
+                significant(model.interval_ms),
+                significant(model.loss * 100.0),
+                significant(model.latency_ms()),
+                if slope == NONE { String::new() } else { slope }
+            )
+        }
+    }
+}
+
+fn prediction(setting: &SettingStudy, note: &str, blocks: &mut Vec<Block>) {
+    let Ok(prediction) = &setting.prediction else {
+        blocks.push(Block::Text(note.to_owned()));
+        return;
+    };
+    let mut table = Table::new(&["N", "share", "predicted median ms", "Kolmogorov-Smirnov distance", "p-value"]);
+    for size in &prediction.sizes {
+        for (share, (distance, p)) in size.tests.iter().enumerate() {
+            table.row(vec![
+                size.size.to_string(),
+                SHARE_NAMES[share].to_owned(),
+                ms(size.medians_ms[share]),
+                significant(*distance),
+                if *p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") },
+            ]);
+        }
+    }
+    blocks.push(Block::Text(format!(
+        "Theory beside the fit. {note} The table holds the measured times against the simulated ones; a small p-value says that the cluster does \
+         something that the model does not."
+    )));
+    blocks.push(Block::Table(table));
+}
+
+fn spread(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
+    if study.settings.is_empty() {
+        return Ok(());
+    }
+    blocks.push(Block::Heading(2, "Nodes informed versus time".to_owned()));
+    for setting in &study.settings {
+        blocks.push(Block::Heading(3, format!("Spread, setting \"{}\"", setting.name)));
+        let run = |place: &usize| (study.experiment.runs[*place].key.size, study.metrics[*place].curves.as_slice());
+        let runs: Vec<_> = setting.runs.iter().map(run).collect();
+        let slug = slug(&setting.name);
+        let name = format!("spread-{slug}");
+        blocks.push(Block::Figure(SettingSpread { name: &name, setting: &setting.name, runs: &runs }.figure()?));
+        for place in &setting.runs {
+            let run = &study.experiment.runs[*place];
+            let name = format!("run-{:02}-n{}-{slug}", run.index, run.key.size);
+            let curves = &study.metrics[*place].curves;
+            let figure = RunSpread { name: &name, size: run.key.size, setting: &setting.name, curves }.figure()?;
+            blocks.push(Block::Figure(figure));
+        }
+    }
+    Ok(())
+}
+
+fn deliveries(study: &Study, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading(2, "Exactly once".to_owned()));
+    blocks.push(Block::Text(
+        "A delivery is due to every node that was in the cluster from an event's start until the master stopped to wait for it; nodes that \
+         crashed or left in between are not waited for. Sleepers are counted apart: they have until the end of the log. A duplicate is a second \
+         delivery within one life of a node's process."
+            .to_owned(),
+    ));
+    let mut table = Table::new(&[
+        "run",
+        "events",
+        "due",
+        "delivered",
+        "missed",
+        "due to sleepers",
+        "delivered to sleepers",
+        "duplicates",
+        "after the wait",
+        "events given up",
+    ]);
+    let mut misses = Vec::new();
+    let mut sleepers = Table::new(&[
+        "run",
+        "sleeper",
+        "asked ms",
+        "slept ms",
+        "missed asleep",
+        "caught up",
+        "all after ms",
+        "learnt asleep",
+    ]);
+    for (run, metrics) in study.experiment.runs.iter().zip(&study.metrics) {
+        let delivery = &metrics.delivery;
+        table.row(vec![
+            run_name(run),
+            delivery.events.to_string(),
+            count(delivery.expected_awake),
+            count(delivery.delivered_awake),
+            count(delivery.missed()),
+            count(delivery.expected_asleep),
+            count(delivery.delivered_asleep),
+            count(delivery.duplicates),
+            count(delivery.late),
+            delivery.unsettled.len().to_string(),
+        ]);
+        for (event, node) in &delivery.missing {
+            misses.push(format!("Run {}, event {event}: {node} never learnt of it.", run_name(run)));
+        }
+        for sleeper in &delivery.sleepers {
+            sleepers.row(vec![
+                run_name(run),
+                sleeper.name.clone(),
+                significant(sleeper.asked_ms),
+                or_none(sleeper.slept_ms, significant),
+                sleeper.missed.to_string(),
+                sleeper.caught_up.to_string(),
+                or_none(sleeper.catch_up_ms, significant),
+                sleeper.learnt_asleep.to_string(),
+            ]);
+        }
+    }
+    blocks.push(Block::Table(table));
+    if !misses.is_empty() {
+        blocks.push(Block::Text("Missed deliveries:".to_owned()));
+        blocks.push(Block::List(misses));
+    }
+    if !sleepers.rows.is_empty() {
+        blocks.push(Block::Heading(3, "Late learners".to_owned()));
+        blocks.push(Block::Text(
+            "Each sleeper: the events that it did not know when it woke, how many of them it learnt, and how long after waking it knew them all."
+                .to_owned(),
+        ));
+        blocks.push(Block::Table(sleepers));
+    }
+}
+
+fn cost(study: &Study, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading(2, "Cost per node".to_owned()));
+    let mut table = Table::new(&[
+        "run",
+        "nodes",
+        "over s",
+        "datagrams/s",
+        "busiest node/s",
+        "bytes/s",
+        "bytes/datagram",
+        "processor %",
+        "memory, median",
+        "memory, most",
+        "receive buffer overflows",
+    ]);
+    for (run, metrics) in study.experiment.runs.iter().zip(&study.metrics) {
+        let Some(traffic) = &metrics.traffic else { continue };
+        table.row(vec![
+            run_name(run),
+            traffic.nodes.to_string(),
+            significant(traffic.seconds),
+            significant(traffic.datagrams_per_second),
+            significant(traffic.datagrams_per_second_max),
+            significant(traffic.bytes_per_second),
+            significant(traffic.bytes_per_datagram),
+            significant(traffic.cpu_share * 100.0),
+            bytes(traffic.resident_median),
+            bytes(traffic.resident_max),
+            count(traffic.overflows),
+        ]);
+    }
+    if table.rows.is_empty() {
+        blocks.push(Block::Text("The log holds no traffic counts.".to_owned()));
+    } else {
+        blocks.push(Block::Text(
+            "Sent datagrams and their UDP payload, processor time (user and system) and resident memory of a node's process, between the first \
+             and the last count of a run; means over the nodes unless said otherwise."
+                .to_owned(),
+        ));
+        blocks.push(Block::Table(table));
+    }
+}
+
+fn paths(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
+    if study.settings.is_empty() {
+        return Ok(());
+    }
+    blocks.push(Block::Heading(2, "How events travelled".to_owned()));
+    let mut head = vec!["run", "first deliveries"];
+    head.extend(VIAS.iter().map(|(_, name)| *name));
+    head.extend(["hops, mean", "hops, most"]);
+    let mut table = Table::new(&head);
+    for (run, metrics) in study.experiment.runs.iter().zip(&study.metrics) {
+        let paths = &metrics.paths;
+        let mut row = vec![run_name(run), count(paths.total())];
+        row.extend(VIAS.iter().map(|(via, _)| percent(paths.via.get(via).copied().unwrap_or(0), paths.total())));
+        row.push(or_none(paths.hops_mean(), significant));
+        row.push(or_none(paths.hops_max(), |hops| hops.to_string()));
+        table.row(row);
+    }
+    blocks.push(Block::Table(table));
+    for setting in &study.settings {
+        let runs: Vec<_> = setting
+            .runs
+            .iter()
+            .map(|place| (study.experiment.runs[*place].key.size, &study.metrics[*place].paths))
+            .filter(|(_, paths)| paths.total() > 0)
+            .collect();
+        if !runs.is_empty() {
+            let name = format!("hops-{}", slug(&setting.name));
+            blocks.push(Block::Figure(hops::figure(&name, &setting.name, &runs)?));
+        }
+    }
+    Ok(())
+}
+
+fn method(study: &Study, blocks: &mut Vec<Block>) {
+    let experiment = &study.experiment;
+    blocks.push(Block::Heading(2, "Clock and method".to_owned()));
+    let clocks = match experiment.offsets_measured {
+        0 => "no node's clock was measured against the master's, so all stamps are taken as readings of one clock"
+            .to_owned(),
+        nodes => format!(
+            "the clocks of {nodes} nodes were measured against the master's and the stamps corrected by the latest offset"
+        ),
+    };
+    blocks.push(Block::Text(format!(
+        "T0 is stamped by the node that starts an event, an arrival by the node that learns of it when the datagram has been read and has passed \
+         the fault models; nothing is stamped at the master. In this log {clocks}. Clock error bound: two stamps of different nodes are off by at \
+         most {} ms against each other{}.",
+        significant(experiment.clock_error_ns as f64 / 1e6),
+        if experiment.clock_error_ns == 0 { " (one shared clock)" } else { "" }
+    )));
+    blocks.push(Block::Text(format!(
+        "The time to a share q is the moment at which node number ⌈q·n⌉ of the n expected nodes learns, the origin counting as the first at \
+         time 0. An event that never got there ranks behind all others (censored): a median is given as long as more than half of the events got \
+         there, and is \"{NEVER}\" otherwise; nothing is dropped. Intervals of medians are 95 % percentile bootstrap intervals ({} resamples of \
+         the events). Fits are weighted by the inverse variance of each median; the laws have two parameters each and the variances are known, so \
+         AIC is χ² + 4. Everything random is seeded by the log's seed: the same log gives the same report.",
+        crate::metrics::times::REPLICATES
+    )));
+    let joins: Vec<String> = experiment
+        .runs
+        .iter()
+        .flat_map(|run| run.converged.iter().map(move |converged| (run, converged)))
+        .map(|(run, converged)| {
+            format!(
+                "Run {}: {} new nodes, and all {} saw all after {} s (polled: an upper bound).",
+                run_name(run),
+                converged.joined,
+                converged.size,
+                significant(converged.took_ns as f64 / 1e9)
+            )
+        })
+        .collect();
+    if !joins.is_empty() {
+        blocks.push(Block::Text("Joining:".to_owned()));
+        blocks.push(Block::List(joins));
+    }
+}
+
+fn manifest(experiment: &Experiment, blocks: &mut Vec<Block>) {
+    let manifest = &experiment.manifest;
+    blocks.push(Block::Heading(2, "Manifest".to_owned()));
+    let mut table = Table::new(&["what", "value"]);
+    let mut row = |what: &str, value: String| table.row(vec![what.to_owned(), value]);
+    row("result", manifest.name.clone());
+    row("plan", manifest.plan.name.clone());
+    row("plan SHA-256", manifest.plan_sha256.clone());
+    row("seed", manifest.seed.to_string());
+    row("backend", manifest.backend.to_string());
+    row("version", manifest.version.clone());
+    row("commit", format!("{}{}", manifest.commit, if manifest.dirty { " with local changes" } else { "" }));
+    row("started", manifest.started.clone());
+    row("processor", format!("{}, {} processors", manifest.machine.cpu, manifest.machine.cores));
+    row("memory", bytes(manifest.machine.memory_bytes as f64));
+    row("kernel", manifest.machine.kernel.clone());
+    row("load at the start", manifest.machine.load.clone());
+    row("clock error bound", format!("{} ns", manifest.clock_error_ns));
+    row("log schema", manifest.schema.to_string());
+    let sizes: Vec<String> = manifest.plan.cluster.sizes.iter().map(ToString::to_string).collect();
+    row("sizes", sizes.join(", "));
+    let events = &manifest.plan.events;
+    row(
+        "events",
+        format!("{} per run, {} bytes each, waited for {}", events.count, events.payload_bytes, events.limit),
+    );
+    if let Ok(config) = manifest.plan.protocol.config() {
+        row("strategy", format!("{:?}, idle calls {}", config.strategy, if config.idle_calls { "on" } else { "off" }));
+        row("gossip interval", format!("{} ms", config.gossip_interval.as_millis()));
+        row(
+            "probing",
+            format!("every {} ms, timeout {} ms", config.probe_interval.as_millis(), config.probe_timeout.as_millis()),
+        );
+    }
+    for setting in &manifest.plan.settings {
+        let faults: Vec<String> = setting.faults.iter().map(ToString::to_string).collect();
+        let text = if faults.is_empty() { "no faults".to_owned() } else { faults.join("; ") };
+        row("setting", format!("{}: {text}", setting.name));
+    }
+    blocks.push(Block::Table(table));
+}
