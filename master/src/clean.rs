@@ -1,7 +1,7 @@
 //! Finding and removing what a killed master left behind.
 
 use crate::backend::process::StateFolder;
-use crate::backend::{BackendError, Instance, docker, netns};
+use crate::backend::{BackendError, Instance, docker, ip, netns};
 
 /// What was found and removed, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ impl Leftovers {
         match count {
             0 => {}
             1 => self.0.push(format!("1 {what}")),
-            _ if what.ends_with("s") => self.0.push(format!("{count} {what}es")),
+            _ if what.ends_with('s') => self.0.push(format!("{count} {what}es")),
             _ => self.0.push(format!("{count} {what}s")),
         }
     }
@@ -36,10 +36,9 @@ pub async fn sweep(instance: &Instance, state: &StateFolder) -> Result<Leftovers
     found.add(state.sweep()?.len(), "node process");
     netns::sweep(instance, &mut found).await?;
     docker::sweep(instance, &mut found).await?;
-    netns::remove_link(&instance.interface(docker::PARENT), &mut found).await?;
+    found.add(usize::from(ip::remove_link(&instance.interface(docker::PARENT)).await?), "pair of network interfaces");
     Ok(found)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -91,7 +91,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn node_record(&mut self, node: &str, record: Record) -> Result<bool, StoreError> {
-        self.put(Line { run: self.run, node: node.to_owned(), record })
+        self.put(&Line { run: self.run, node: node.to_owned(), record })
     }
 
     /// Stores what the master itself has to tell, stamped now.
@@ -109,7 +109,7 @@ impl Store {
     pub fn tell_at(&mut self, at_ns: u64, what: What) -> Result<(), StoreError> {
         let record = Record { number: self.number, at_ns, what };
         self.number += 1;
-        self.put(Line { run: self.run, node: MASTER.to_owned(), record })?;
+        self.put(&Line { run: self.run, node: MASTER.to_owned(), record })?;
         Ok(())
     }
 
@@ -132,8 +132,8 @@ impl Store {
         self.writer.flush().map_err(|source| StoreError { path: self.path.clone(), source })
     }
 
-    fn put(&mut self, line: Line) -> Result<bool, StoreError> {
-        self.writer.write(&line).map_err(|source| StoreError { path: self.path.clone(), source })
+    fn put(&mut self, line: &Line) -> Result<bool, StoreError> {
+        self.writer.write(line).map_err(|source| StoreError { path: self.path.clone(), source })
     }
 }
 

@@ -185,7 +185,7 @@ async fn a_partition_is_ordered_from_one_side_against_all_of_the_other() {
             .collect();
         assert_eq!(blocks, if cut { vec![3] } else { vec![] }, "{name}");
     }
-    let healed = world.orders("n001").iter().any(|order| *order == Order::Heal);
+    let healed = world.orders("n001").contains(&Order::Heal);
     assert!(healed, "faults end with the run");
     assert!(settled(&log).iter().all(|(_, expected, informed, _)| (*expected, *informed) == (5, 5)));
 }

@@ -1,6 +1,8 @@
 //! Where nodes run: one small contract, one file per place.
 
+pub mod arp;
 pub mod docker;
+pub mod ip;
 pub mod local;
 pub mod netns;
 pub mod process;
@@ -40,6 +42,7 @@ pub struct BackendError {
 
 impl BackendError {
     /// `what` failed because of `why`.
+    #[expect(clippy::needless_pass_by_value, reason = "callers hand over the error that they got")]
     pub fn new(what: impl Into<String>, why: impl ToString) -> Self {
         Self { what: what.into(), why: why.to_string() }
     }

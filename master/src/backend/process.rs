@@ -152,6 +152,19 @@ fn kill_verified(pid: u32, start: u64) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Kills these processes now.
+///
+/// # Errors
+/// When one cannot be killed.
+pub fn kill_all(pids: impl Iterator<Item = u32>) -> Result<(), BackendError> {
+    for pid in pids {
+        if let Some(start) = start_time(pid) {
+            kill_verified(pid, start).map_err(|why| BackendError::new(format!("kill process {pid}"), why))?;
+        }
+    }
+    Ok(())
+}
+
 /// A handle to the process, which stays with this process whatever becomes of its id.
 fn open_verified(pid: u32, start: u64) -> io::Result<Option<OwnedFd>> {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
