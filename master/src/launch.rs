@@ -21,6 +21,10 @@ use crate::manifest::{self, Build, COMMIT_VARIABLE, DIRTY_VARIABLE};
 use crate::signals::Signals;
 use crate::store::{self, Store, StoreError};
 
+/// Exit code after a signal: what a shell reports for a program that Ctrl-C ended, so that a script around this one ends
+/// too.
+pub const INTERRUPTED: i64 = 130;
+
 /// Which backend is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
@@ -246,6 +250,7 @@ async fn run_host(request: &Request, plan: &Plan, signals: &mut Signals) -> Resu
     };
     match host::run(&launch, signals, &say).await? {
         0 => Ok(()),
+        INTERRUPTED => Err(LaunchError::Interrupted("a signal")),
         code => Err(LaunchError::Container(code)),
     }
 }

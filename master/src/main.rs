@@ -8,7 +8,7 @@ use event_log::plan::{Backend as Kind, Plan};
 use master::backend::process::StateFolder;
 use master::backend::{Instance, Subnet};
 use master::clean;
-use master::launch::{self, Choice, LaunchError, Request};
+use master::launch::{self, Choice, INTERRUPTED, LaunchError, Request};
 
 /// Runs experiments on clusters of nodes that gossip: provisions them, orders faults, starts events, collects what the
 /// nodes record.
@@ -111,8 +111,10 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            // What a shell reports for a program that Ctrl-C ended, so that a script around this one ends too.
-            if matches!(error, LaunchError::Interrupted(_)) { ExitCode::from(130) } else { ExitCode::FAILURE }
+            match error {
+                LaunchError::Interrupted(_) => ExitCode::from(u8::try_from(INTERRUPTED).expect("exit codes are bytes")),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -284,7 +284,9 @@ impl<B: Backend> Conductor<B> {
     /// Waits for faults that are still to come, for sleepers to wake and to catch up, and until every survivor has
     /// declared every crashed node dead.
     async fn await_faults(&mut self, strikes: &[Strike]) -> Result<(), ExperimentError> {
-        self.display.phase("waiting for faults to come and to end", 1);
+        if self.next_strike().is_some() || self.fleet.next_wake().is_some() {
+            self.display.phase("waiting for faults to come and to end", 1);
+        }
         while let Some(until) = self.next_strike().into_iter().chain(self.fleet.next_wake()).max() {
             self.wait_until(until).await?;
         }
