@@ -34,7 +34,9 @@ pub struct Scaling<'a> {
     pub setting: &'a str,
     /// The panels.
     pub panels: &'a [Panel],
-    /// What is said about the prediction below the title.
+    /// Events per size, in words.
+    pub events: &'a str,
+    /// What is said about the prediction below the figure.
     pub theory_note: &'a str,
 }
 
@@ -59,8 +61,11 @@ impl Scaling<'_> {
     }
 
     fn paint(&self, area: &Area<'_>) -> Drawn {
-        let rest =
-            titled(area, "Time to inform a share of the nodes against N", &format!("setting: {}", self.setting))?;
+        let rest = titled(
+            area,
+            "Time to inform a share of the nodes against N",
+            &format!("setting: {} · {} events per size", self.setting, self.events),
+        )?;
         let mut entries = vec![("median over events, 95 % interval".to_owned(), INK, Mark::Point)];
         if self.panels.iter().any(|panel| panel.fits.is_ok()) {
             entries.push(("fit in log N".to_owned(), LOG, Mark::Line(4)));
@@ -101,15 +106,17 @@ impl Panel {
         let blank = |_: &f64| String::new();
         let mut chart = chart(
             &rest,
-            &Axis { range: range.clone(), title: "number of nodes N (log scale)", label: &blank, labels: 2 },
+            &Axis { range: range.clone(), title: "number of nodes N (log scale)", label: &blank, labels: 0 },
             &Axis { range: 0.0..top * 1.08, title: "time (ms)", label: &plain, labels: 7 },
         )?;
         self.ticks(&rest, &chart, &sizes)?;
         if let Ok(fits) = &self.fits {
             let curve = |fit: Fitted| {
                 let (low, high) = (range.start + 0.15, range.end - 0.15);
-                (0..=80)
-                    .map(move |step| low + (high - low) * f64::from(step) / 80.0)
+                // Few corners: a whole-pixel canvas shows each one. A line has none.
+                let corners = if fit.law == Law::Log { 1 } else { 16 };
+                (0..=corners)
+                    .map(move |step| low + (high - low) * f64::from(step) / f64::from(corners))
                     .map(move |x| (x, fit.at(2f64.powf(x))))
                     .filter(|(_, y)| *y >= 0.0)
             };
@@ -199,7 +206,7 @@ pub fn settings(name: &str, share: &str, lines: &[SettingLine]) -> Result<Figure
         let range = f64::from(*first).log2() - 0.35..f64::from(*last).log2() + 0.35;
         let mut chart = chart(
             &rest,
-            &Axis { range, title: "number of nodes N (log scale)", label: &blank, labels: 2 },
+            &Axis { range, title: "number of nodes N (log scale)", label: &blank, labels: 0 },
             &Axis { range: 0.0..top * 1.08, title: "time (ms)", label: &plain, labels: 8 },
         )?;
         let panel = Panel {

@@ -116,9 +116,7 @@ impl SettingSpread<'_> {
 
     fn paint(&self, area: &Area<'_>, end: f64) -> Drawn {
         let count = self.runs.len();
-        let events: Vec<usize> = self.runs.iter().map(|(_, curves)| curves.len()).collect();
-        let (least, most) = (events.iter().min().unwrap_or(&0), events.iter().max().unwrap_or(&0));
-        let events = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+        let events = events_in_words(self.runs.iter().map(|(_, curves)| curves.len()));
         let rest = titled(
             area,
             "Share of nodes informed versus time",
@@ -147,6 +145,13 @@ impl SettingSpread<'_> {
         }
         Ok(())
     }
+}
+
+/// "20", or "18 to 20" where the runs differ.
+#[must_use]
+pub fn events_in_words(counts: impl Iterator<Item = usize> + Clone) -> String {
+    let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+    if least == most { format!("{least}") } else { format!("{least} to {most}") }
 }
 
 fn draw_band(chart: &mut Chart<'_, '_>, band: &Band, color: RGBColor) -> Drawn {

@@ -5,7 +5,7 @@ use crate::metrics::RunMetrics;
 use crate::metrics::paths::VIAS;
 use crate::metrics::times::{SHARE_NAMES, Summary};
 use crate::plot::scaling::{Panel, Scaling, SettingLine, settings};
-use crate::plot::spread::{RunSpread, SettingSpread};
+use crate::plot::spread::{RunSpread, SettingSpread, events_in_words};
 use crate::plot::{PlotError, hops, slug};
 use crate::report::format::{NEVER, NONE, bytes, count, interval, ms, or_none, percent, significant};
 use crate::report::{Block, Report, Table, faults};
@@ -251,8 +251,10 @@ fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
                 })
                 .collect();
             let name = format!("scaling-{}", slug(&setting.name));
+            let events = events_in_words(setting.runs.iter().map(|place| study.metrics[*place].curves.len()));
             let figure =
-                Scaling { name: &name, setting: &setting.name, panels: &panels, theory_note: &note }.figure()?;
+                Scaling { name: &name, setting: &setting.name, panels: &panels, events: &events, theory_note: &note }
+                    .figure()?;
             blocks.push(Block::Figure(figure));
         }
         verdicts(setting, blocks);

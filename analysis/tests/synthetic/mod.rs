@@ -1,7 +1,7 @@
 //! Logs of a cluster that was never run: a small push-pull simulation with random phases, written through the one writer of
 //! logs. Deterministic.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -269,7 +269,7 @@ impl Cluster<'_> {
                 let knows = |place: usize, at: f64| learnt[place].filter(|(since, _)| *since <= at);
                 let (arrival, answered) = (at + delay + 0.2, at + 2.0 * delay + 0.4);
                 match (knows(caller, at), knows(called, arrival)) {
-                    (Some((_, hops)), None) => {
+                    (Some((_, hops)), None) if learnt[called].is_none() => {
                         learnt[called] = Some((arrival, hops + 1));
                         told.push((arrival, called, hops + 1, caller, Via::Push));
                     }
