@@ -165,44 +165,77 @@ pub fn compare(sizes: &[SizeTimes], seed: u64, label: &str) -> Result<Comparison
     })
 }
 
+/// What a comparison comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Two sizes, through which both laws pass exactly.
+    TwoSizes,
+    /// Data like these would prefer the wrong law too often.
+    CannotTell,
+    /// The data could tell, but the laws came out too close to call (AIC difference below 4).
+    TooClose,
+    /// Between these two laws the data decide.
+    Prefers(Law),
+}
+
+/// What holds for every comparison, whatever it concludes.
+pub const CAVEAT: &str = "Even where the data decide between these two curves, they do not decide about the law as such: over a few \
+    doublings of N a third law, or a log N spread with a log log N end phase, can lie closer to either curve than the curves lie to each \
+    other. More events sharpen the medians; only larger N separate the laws.";
+
 impl Comparison {
+    /// What the measured sizes can tell.
+    #[must_use]
+    pub fn conclusion(&self) -> Conclusion {
+        if self.points.len() == 2 {
+            Conclusion::TwoSizes
+        } else if self.log_mistaken.max(self.loglog_mistaken) > 0.05 {
+            Conclusion::CannotTell
+        } else if self.delta_aic.abs() < 4.0 {
+            Conclusion::TooClose
+        } else if self.delta_aic > 0.0 {
+            Conclusion::Prefers(Law::Log)
+        } else {
+            Conclusion::Prefers(Law::LogLog)
+        }
+    }
+
+    /// Smallest and largest size that entered.
+    #[must_use]
+    pub fn range(&self) -> (u32, u32) {
+        (self.points.first().map_or(0, |point| point.0), self.points.last().map_or(0, |point| point.0))
+    }
+
     /// What these sizes can and cannot tell apart, in sentences.
     #[must_use]
     pub fn verdict(&self) -> String {
-        let range = format!(
-            "N = {} to {}",
-            self.points.first().map_or(0, |point| point.0),
-            self.points.last().map_or(0, |point| point.0)
-        );
-        let mut text = format!(
-            "Over {range} the two fitted curves are at most {:.1} ms apart, while single events scatter by {:.1} ms \
-             (standard deviation) and the least certain median is known to ±{:.1} ms (standard error). ",
-            self.gap_ms, self.spread_ms, self.error_ms
-        );
-        if self.points.len() == 2 {
-            text.push_str("Two sizes fix any two-parameter law exactly: nothing can be compared. Measure more sizes.");
-            return text;
-        }
-        let (better, worse) = if self.delta_aic > 0.0 { ("log N", "log log N") } else { ("log log N", "log N") };
+        let (first, last) = self.range();
+        let mut text = match self.conclusion() {
+            Conclusion::TwoSizes => {
+                return format!(
+                    "Two sizes (N = {first} and {last}) fix any law of two parameters exactly: nothing can be compared. Measure more sizes."
+                );
+            }
+            Conclusion::CannotTell => "These sizes cannot tell log N from log log N with 95 % confidence. ".to_owned(),
+            Conclusion::TooClose => {
+                "These sizes could tell the laws apart, but the fits came out too close to call. ".to_owned()
+            }
+            Conclusion::Prefers(law) => format!("Of these two curves the data prefer {}. ", law.name()),
+        };
+        let (better, worse) = if self.delta_aic > 0.0 { (Law::Log, Law::LogLog) } else { (Law::LogLog, Law::Log) };
         text.push_str(&format!(
-            "AIC prefers {better} over {worse} by {:.1}. If log N were true, data like these would make log log N look better in {} of \
-             repetitions; if log log N were true, log N would look better in {}. ",
+            "Over N = {first} to {last} the two fitted curves are at most {:.1} ms apart, while single events scatter by {:.1} ms (standard \
+             deviation) and the least certain median is known to ±{:.1} ms (standard error). AIC prefers {} over {} by {:.1}. If log N were \
+             true, data like these would make log log N look better in {} of repetitions; if log log N were true, log N would look better in {}.",
+            self.gap_ms,
+            self.spread_ms,
+            self.error_ms,
+            better.name(),
+            worse.name(),
             self.delta_aic.abs(),
             percent(self.log_mistaken),
             percent(self.loglog_mistaken)
         ));
-        let risk = self.log_mistaken.max(self.loglog_mistaken);
-        text.push_str(if risk > 0.05 {
-            "So these sizes cannot tell the two laws apart with 95 % confidence. "
-        } else if self.delta_aic.abs() < 4.0 {
-            "The sizes could tell the two laws apart, but the measured difference is too small to call. "
-        } else {
-            "So between exactly these two curves the data decide. "
-        });
-        text.push_str(
-            "They do not decide about the law as such: over a few doublings of N a third law, or a log N spread with an end phase, can lie \
-             closer to either curve than the curves lie to each other.",
-        );
         if let Some((log, loglog)) = self.misfit() {
             text.push_str(&format!(
                 " The residuals (χ² {:.1} for log N, {:.1} for log log N with {} degrees of freedom) say that {log}{loglog}.",

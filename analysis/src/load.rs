@@ -619,3 +619,7 @@ impl Loader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+pub(crate) mod tests;

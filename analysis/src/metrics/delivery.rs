@@ -27,6 +27,9 @@ pub struct Delivery {
     pub orphans: u64,
     /// Events for which the master stopped to wait before all it waited for knew, and by how many nodes.
     pub unsettled: Vec<(u32, u32)>,
+    /// Events for which the master waited for another number of nodes than the log accounts for (the awake, with or
+    /// without the sleepers).
+    pub disagreements: usize,
     /// Deliveries that came after the master had stopped to wait.
     pub late: u64,
     /// The misses one by one: event index, node name. At most [`MISSES_SHOWN`].
@@ -85,6 +88,10 @@ impl Delivery {
                 if delivery.missing.len() < MISSES_SHOWN {
                     delivery.missing.push((event.index, experiment.stays[*id].name.clone()));
                 }
+            }
+            let (awake, asleep) = (audience.awake.len() as u32, audience.asleep.len() as u32);
+            if event.settled.as_ref().is_some_and(|settled| !(awake..=awake + asleep).contains(&settled.expected)) {
+                delivery.disagreements += 1;
             }
             if let Some(settled) = event.settled.as_ref().filter(|settled| settled.informed < settled.expected) {
                 delivery.unsettled.push((event.index, settled.expected - settled.informed));

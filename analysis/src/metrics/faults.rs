@@ -35,8 +35,8 @@ pub struct FaultRow {
     pub text: String,
     /// Nodes that were ordered to suffer it.
     pub ordered: usize,
-    /// Nodes at which it took effect.
-    pub applied: usize,
+    /// Nodes that reported it in effect; `None` for goodbyes and crashes, which a node cannot report.
+    pub applied: Option<usize>,
     /// What shows that it happened, in words.
     pub evidence: String,
     /// False when it was due and nothing shows that it happened.
@@ -174,7 +174,7 @@ impl FaultEvidence {
         FaultRow {
             text: text.map_or_else(|| format!("fault {fault}"), ToString::to_string),
             ordered: targets.len(),
-            applied: nodes.len(),
+            applied: (!matches!(run.action(number), Some(Action::Leave | Action::Crash))).then_some(nodes.len()),
             evidence,
             happened,
         }

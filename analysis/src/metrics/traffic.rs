@@ -72,7 +72,7 @@ impl TrafficSummary {
             bytes_per_event: events.map(|events| bytes as f64 / nodes / events),
             bytes_per_datagram: if datagrams == 0 { 0.0 } else { bytes as f64 / datagrams as f64 },
             overflows: spent.iter().map(|node| node.counts.overflows).sum(),
-            cpu_share: mean(&|node| rate(node.counts.cpu_ns, node.took)),
+            cpu_share: mean(&|node| node.counts.cpu_ns as f64 / node.took as f64),
             resident_median: quantile_sorted(&resident, 0.5)?,
             resident_max: resident.last().copied()?,
         })
@@ -107,7 +107,10 @@ fn spent(stay: &Stay, run: u32) -> Option<Spent> {
 
 #[cfg(test)]
 mod tests {
+    use event_log::plan::Plan;
+
     use super::*;
+    use crate::load::tests::empty;
 
     fn snapshot(run: u32, seconds: i64, life: u32, datagrams_sent: u64) -> Snapshot<Traffic> {
         let counts =
@@ -143,6 +146,23 @@ mod tests {
         assert_eq!(spent(&stay, 1).expect("counts").counts.datagrams_sent, 40);
         assert_eq!(spent(&stay, 0).expect("counts").counts.datagrams_sent, 50, "and the first from the node's start");
         assert_eq!(spent(&stay, 2), None);
+    }
+
+    #[test]
+    fn rates_are_per_second_and_the_processor_share_is_a_share() {
+        let mut last = snapshot(0, 5, 0, 80);
+        last.counts.cpu_ns = 1_000_000_000;
+        let plan = Plan::parse("t", "name = \"t\"\n[cluster]\nsizes = [2]\n").expect("a plan");
+        let mut experiment = empty(plan);
+        experiment.stays =
+            vec![stay(vec![snapshot(0, 1, 0, 40), last]), stay(vec![snapshot(0, 1, 0, 0), snapshot(0, 5, 0, 20)])];
+        let summary = TrafficSummary::of(&experiment, &experiment.runs[0]).expect("counts");
+        assert_eq!(summary.datagrams_per_second, 7.5, "10 and 5 per second");
+        assert_eq!(summary.bytes_per_second, 750.0);
+        assert_eq!(summary.datagrams_per_second_max, 10.0);
+        assert_eq!(summary.cpu_share, 0.125, "a quarter of a processor at one node of two");
+        assert_eq!(summary.seconds, 4.0);
+        assert_eq!(summary.datagrams_per_event, None, "there were no events");
     }
 
     #[test]

@@ -166,6 +166,9 @@ fn label(area: &Area<'_>, y: i32, fit: &Fitted, color: RGBColor, mark: Mark) -> 
         "t = {:.0} [{:.0}, {:.0}] + {:.1} [{:.1}, {:.1}] · {variable} ms",
         fit.line.a, fit.a.low, fit.a.high, fit.line.b, fit.b.low, fit.b.high
     )
+    .replace("-0 ", "0 ")
+    .replace("[-0,", "[0,")
+    .replace("-0]", "0]")
     .replace('-', "−");
     area.draw(&Text::new(text, (92, y), text_style(21.0, INK, false, MIDDLE_LEFT)))
 }

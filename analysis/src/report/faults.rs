@@ -24,7 +24,7 @@ pub fn faults(study: &Study, blocks: &mut Vec<Block>) {
                 run_name(run),
                 fault.text.clone(),
                 fault.ordered.to_string(),
-                fault.applied.to_string(),
+                or_none(fault.applied, |applied| applied.to_string()),
                 fault.evidence.clone(),
                 if fault.happened { "yes" } else { "NO" }.to_owned(),
             ]);
@@ -34,8 +34,8 @@ pub fn faults(study: &Study, blocks: &mut Vec<Block>) {
         blocks.push(Block::Text("The plan asks for no faults.".to_owned()));
     } else {
         blocks.push(Block::Text(
-            "What the nodes' fault shims counted against what the plan asked for. The nodes are those at which the fault was to strike and those that \
-             reported it in effect."
+            "What the plan asked for and what shows that it happened. Counts are those of the nodes' fault shims over the whole run; faults of one \
+             kind share them. A node cannot report its own goodbye or crash as taking effect."
                 .to_owned(),
         ));
         blocks.push(Block::Table(table));

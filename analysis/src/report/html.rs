@@ -129,9 +129,11 @@ nav li { margin: .15rem 0; }
 a { color: #0072b2; }
 .scroll { overflow-x: auto; margin: 1rem 0 1.5rem; }
 table { border-collapse: collapse; font-size: .78rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e6e6; }
+th, td { padding: .35rem .55rem; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e6e6; }
 th { border-bottom: 2px solid #888; font-weight: 600; vertical-align: bottom; }
-th.n, td.n { text-align: right; white-space: nowrap; }
+th.n, td.n { text-align: right; }
+td.n { white-space: nowrap; }
+th { max-width: 6.5rem; }
 tbody tr:hover { background: #f6f8fa; }
 figure { margin: 1.5rem 0 2.5rem; }
 figure svg { display: block; width: 100%; height: auto; }

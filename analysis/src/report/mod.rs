@@ -68,11 +68,14 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Whether every cell of column `place` that holds a digit begins like a number, so that it is set flush right.
+    /// Whether every cell of column `place` is a number, perhaps with a unit or another number ("3 of 4"), so that it is set
+    /// flush right.
     #[must_use]
     pub fn numeric(&self, place: usize) -> bool {
         let number = |cell: &str| {
-            cell.is_empty() || cell == "–" || cell.starts_with(|c: char| c.is_ascii_digit() || "+−<∞".contains(c))
+            let words = cell.split_whitespace().filter(|word| word.contains(char::is_alphabetic)).count();
+            let begins = cell.starts_with(|c: char| c.is_ascii_digit() || "+−<∞".contains(c));
+            cell.is_empty() || cell == format::NONE || cell == format::NEVER || (begins && words < 2)
         };
         !self.rows.is_empty() && self.rows.iter().all(|row| number(&row[place]))
     }
@@ -141,4 +144,22 @@ fn remove_old(plots: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_of_numbers_is_told_from_one_of_words() {
+        let numeric = |cells: &[&str]| {
+            let rows = cells.iter().map(|cell| vec![(*cell).to_owned()]).collect();
+            Table { head: vec![String::new()], rows }.numeric(0)
+        };
+        assert!(numeric(&["1", "−2.5", "–", "not reached", "<0.001", "3 of 4", "2.4 MB", ""]));
+        assert!(!numeric(&["1", "two"]));
+        assert!(!numeric(&["12 datagrams were dropped"]));
+        assert!(!numeric(&["[1, 2]"]));
+        assert!(!numeric(&[]));
+    }
 }

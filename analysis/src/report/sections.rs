@@ -1,5 +1,6 @@
 //! What the report says, in the order in which it says it: headline numbers, the law, the curves, then the proofs.
 
+use crate::fit::{CAVEAT, Conclusion};
 use crate::load::{Experiment, Outcome, Run};
 use crate::metrics::RunMetrics;
 use crate::metrics::paths::VIAS;
@@ -50,7 +51,7 @@ pub fn report(study: &Study) -> Result<Report, PlotError> {
 /// How a run is called in tables.
 #[must_use]
 pub fn run_name(run: &Run) -> String {
-    format!("{} · N = {} · {}", run.index, run.key.size, run.key.setting)
+    format!("N = {} · {}", run.key.size, run.key.setting)
 }
 
 /// The headline table: one row per run.
@@ -66,10 +67,10 @@ pub fn headline(study: &Study) -> Table {
         "t90 ms",
         "t99 ms",
         "t100 ms",
-        "datagrams/node/s",
-        "B/node/s",
-        "datagrams/node/event",
-        "B/node/event",
+        "datagrams per node and s",
+        "bytes per node and s",
+        "datagrams per node and event",
+        "bytes per node and event",
         "crashes found",
         "false deaths",
     ]);
@@ -154,6 +155,12 @@ fn warnings(study: &Study) -> Vec<String> {
                 delivery.orphans
             ));
         }
+        if delivery.disagreements > 0 {
+            warnings.push(format!(
+                "Run {name}: for {} events the master waited for another number of nodes than this log accounts for.",
+                delivery.disagreements
+            ));
+        }
         for fault in metrics.faults.without_evidence() {
             warnings.push(format!(
                 "Run {name}: nothing shows that the fault \"{}\" happened ({}).",
@@ -211,11 +218,33 @@ fn summary(study: &Study) -> Vec<String> {
             if first != last {
                 line.push_str(&format!(", {} at N = {}", time(last, 3), size(last)));
             }
-            line.push('.');
+            line.push_str(". ");
+            line.push_str(&law(setting));
             lines.push(line);
         }
     }
     lines
+}
+
+/// What the times to reach 99 % say about the law, in one sentence. (The last node's time has the wider spread, and in small
+/// clusters is the same.)
+fn law(setting: &SettingStudy) -> String {
+    match setting.fits.get(2) {
+        Some(Ok(fits)) => {
+            let (first, last) = fits.range();
+            let sizes = format!("N = {first} to {last}");
+            match fits.conclusion() {
+                Conclusion::TwoSizes => "Two sizes cannot compare laws of growth.".to_owned(),
+                Conclusion::CannotTell => format!("{sizes} cannot tell log N from log log N (t99)."),
+                Conclusion::TooClose => format!("On {sizes} log N and log log N fit t99 about equally well."),
+                Conclusion::Prefers(law) => {
+                    format!("On {sizes} t99 fits {} better (AIC by {:.1}).", law.name(), fits.delta_aic.abs())
+                }
+            }
+        }
+        Some(Err(reason)) => reason.clone(),
+        None => String::new(),
+    }
 }
 
 fn points(study: &Study, setting: &SettingStudy, share: usize) -> Vec<(u32, Summary)> {
@@ -234,9 +263,9 @@ fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
         blocks.push(Block::Text("There are no events in the log, so there are no times.".to_owned()));
         return Ok(());
     }
+    blocks.push(Block::Text(format!("How to read the fits. {CAVEAT}")));
     for setting in &study.settings {
         blocks.push(Block::Heading(3, format!("Growth, setting \"{}\"", setting.name)));
-        blocks.push(Block::Table(times_table(study, setting)));
         let note = prediction_note(setting);
         if setting.runs.len() > 1 {
             let panels: Vec<Panel> = (0..4)
@@ -257,6 +286,7 @@ fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
                     .figure()?;
             blocks.push(Block::Figure(figure));
         }
+        blocks.push(Block::Table(times_table(study, setting)));
         verdicts(setting, blocks);
         prediction(setting, &note, blocks);
     }
@@ -273,21 +303,20 @@ fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
 }
 
 fn times_table(study: &Study, setting: &SettingStudy) -> Table {
-    let mut table =
-        Table::new(&["N", "events", "share", "median ms", "95 % interval", "sd of events ms", "never reached"]);
+    let mut head = vec!["N".to_owned(), "events".to_owned()];
+    for name in SHARE_NAMES {
+        head.extend([format!("{name} ms"), "95 % interval".to_owned()]);
+    }
+    head.push("never reached 100 %".to_owned());
+    let mut table = Table { head, rows: Vec::new() };
     for place in &setting.runs {
         let (run, times) = (&study.experiment.runs[*place], &study.metrics[*place].times);
-        for (share, summary) in times.summary.iter().enumerate() {
-            table.row(vec![
-                run.key.size.to_string(),
-                times.events.len().to_string(),
-                SHARE_NAMES[share].to_owned(),
-                ms(summary.median),
-                interval(summary.interval),
-                or_none(summary.sd, significant),
-                summary.censored.to_string(),
-            ]);
+        let mut row = vec![run.key.size.to_string(), times.events.len().to_string()];
+        for summary in &times.summary {
+            row.extend([ms(summary.median), interval(summary.interval)]);
         }
+        row.push(or_none(times.summary.last(), |summary| summary.censored.to_string()));
+        table.row(row);
     }
     table
 }
@@ -367,21 +396,21 @@ fn prediction(setting: &SettingStudy, note: &str, blocks: &mut Vec<Block>) {
         blocks.push(Block::Text(note.to_owned()));
         return;
     };
-    let mut table = Table::new(&["N", "share", "predicted median ms", "Kolmogorov-Smirnov distance", "p-value"]);
+    let mut head = vec!["N".to_owned()];
+    for name in SHARE_NAMES {
+        head.extend([format!("{name} predicted ms"), "p-value".to_owned()]);
+    }
+    let mut table = Table { head, rows: Vec::new() };
     for size in &prediction.sizes {
-        for (share, (distance, p)) in size.tests.iter().enumerate() {
-            table.row(vec![
-                size.size.to_string(),
-                SHARE_NAMES[share].to_owned(),
-                ms(size.medians_ms[share]),
-                significant(*distance),
-                if *p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") },
-            ]);
+        let mut row = vec![size.size.to_string()];
+        for (median, (_, p)) in size.medians_ms.iter().zip(&size.tests) {
+            row.extend([ms(*median), if *p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }]);
         }
+        table.row(row);
     }
     blocks.push(Block::Text(format!(
-        "Theory beside the fit. {note} The table holds the measured times against the simulated ones; a small p-value says that the cluster does \
-         something that the model does not."
+        "Theory beside the fit. {note} The p-values are of Kolmogorov and Smirnov's test of the measured times against the simulated ones: a \
+         small one says that the cluster does something that the model does not."
     )));
     blocks.push(Block::Table(table));
 }
