@@ -265,7 +265,7 @@ impl Agent {
         debug!(?order, "ordered");
         match order {
             Order::Join { seeds } => {
-                self.command(Command::Join { seeds: &seeds[..seeds.len().min(gossip_core::SEEDS_MAX)] })
+                self.command(Command::Join { seeds: &seeds[..seeds.len().min(gossip_core::SEEDS_MAX)] });
             }
             Order::StartEvent { index, payload_bytes } => self.start_event(index, payload_bytes),
             Order::Impair { fault, impairment } => {
@@ -408,7 +408,7 @@ fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
             recorder.record(at_ns, what);
         }
         Event::Refuted { claim, told_by, incarnation } => {
-            info!(?claim, %told_by, incarnation, "refuted a claim about this node")
+            info!(?claim, %told_by, incarnation, "refuted a claim about this node");
         }
         Event::Joined { through } => info!(%through, "joined"),
         Event::Rtt { addr, rtt } => debug!(member = %addr, ?rtt, "round trip"),

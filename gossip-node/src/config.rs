@@ -96,7 +96,7 @@ pub struct ConfigError {
     message: String,
 }
 
-fn wrong(place: impl Into<String>, message: impl ToString) -> ConfigError {
+fn wrong(place: impl Into<String>, message: impl std::fmt::Display) -> ConfigError {
     ConfigError { place: place.into(), message: message.to_string() }
 }
 

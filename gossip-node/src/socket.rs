@@ -39,6 +39,9 @@ pub struct WireCounts {
 #[derive(Debug)]
 pub struct GossipSocket {
     socket: UdpSocket,
+    /// The same socket for sending: a datagram is given to the kernel at once or not at all, whatever the runtime has
+    /// heard of the socket's readiness.
+    sender: std::net::UdpSocket,
     local: SocketAddr,
     netem: Netem,
     held_out: Shaper<(SocketAddr, Box<[u8]>)>,
@@ -58,8 +61,10 @@ impl GossipSocket {
         // The kernel grants what its limit allows; what it granted is recorded.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         socket.bind(&local.into())?;
+        let sender = socket.try_clone()?.into();
         Ok(Self {
             socket: UdpSocket::from_std(socket.into())?,
+            sender,
             local,
             netem: Netem::new(seed, endpoint(local)),
             held_out: Shaper::new(HELD_MAX),
@@ -87,7 +92,7 @@ impl GossipSocket {
     }
 
     fn transmit(&mut self, to: SocketAddr, bytes: &[u8]) {
-        match self.socket.try_send_to(bytes, to) {
+        match self.sender.send_to(bytes, to) {
             Ok(_) => {
                 self.counts.datagrams_sent += 1;
                 self.counts.bytes_sent += bytes.len() as u64;

@@ -1,7 +1,7 @@
 //! What a datagram brings: first what its sender's header says, then the items that ride on it, then the message, and at
 //! last whether sender and receiver know the same.
 
-use super::transmit::{Cursor, Outgoing};
+use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::{Event, InputError, Via};
@@ -12,16 +12,14 @@ use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Upd
 
 impl<A: Address> Node<A> {
     pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
-        let Datagram { sender, message, items } = wire::decode::<A>(bytes, self.config.cluster).map_err(|error| {
-            match error {
+        let Datagram { sender, message, items } =
+            wire::decode::<A>(bytes, self.config.cluster).inspect_err(|error| match error {
                 DecodeError::Foreign => self.counters.datagrams_foreign += 1,
                 DecodeError::Version(_) => self.counters.datagrams_other_version += 1,
                 DecodeError::Cluster(_) => self.counters.datagrams_other_cluster += 1,
                 DecodeError::Checksum => self.counters.datagrams_damaged += 1,
                 DecodeError::Malformed => self.counters.datagrams_malformed += 1,
-            }
-            error
-        })?;
+            })?;
         if from == self.local() || self.phase == Phase::Left {
             self.counters.datagrams_ignored += 1;
             return Ok(());
@@ -130,7 +128,7 @@ impl<A: Address> Node<A> {
             }
             Message::Answer => {}
             Message::Join => {
-                self.enqueue(Outgoing::Members { to: from, cursor: Cursor::START });
+                self.enqueue(Outgoing::Page { to: from, list: List::Members, cursor: Cursor::START });
                 differ = false;
             }
             Message::Members | Message::Leave => differ = false,

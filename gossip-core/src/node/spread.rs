@@ -1,6 +1,6 @@
 //! Spreading: gossip rounds, anti-entropy, joining and saying goodbye.
 
-use super::transmit::{Cursor, Outgoing};
+use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::Event;
@@ -115,7 +115,11 @@ impl<A: Address> Node<A> {
             return;
         }
         self.counters.syncs_answered += 1;
-        self.enqueue(Outgoing::SyncReply { to: from, bits, want: true, members, events, cursor: Cursor::START });
+        self.enqueue(Outgoing::Page {
+            to: from,
+            list: List::Buckets { bits, want: true, members, events },
+            cursor: Cursor::START,
+        });
     }
 
     pub(super) fn on_sync_reply(&mut self, from: A, bits: u8, want: bool, members: u64, events: u64) {
@@ -128,7 +132,11 @@ impl<A: Address> Node<A> {
             return;
         }
         self.sync_peer = None;
-        self.enqueue(Outgoing::SyncReply { to: from, bits, want: false, members, events, cursor: Cursor::START });
+        self.enqueue(Outgoing::Page {
+            to: from,
+            list: List::Buckets { bits, want: false, members, events },
+            cursor: Cursor::START,
+        });
     }
 
     pub(super) fn count_evicted(&mut self, evicted: Evicted) {

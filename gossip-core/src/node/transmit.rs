@@ -16,18 +16,58 @@ use crate::wire::{Encoder, Item, Message, Update, Writer};
 /// A message that waits to be pulled. Only what cannot be looked up later is kept.
 #[derive(Debug, Clone)]
 pub(super) enum Outgoing<A> {
-    Ping { to: A, seq: u32 },
-    Ack { to: A, seq: u32 },
-    PingReq { to: A, seq: u32, target: A },
-    Nack { to: A, seq: u32 },
-    Gossip { to: A, answer: bool },
-    Answer { to: A },
-    Join { to: A },
-    Members { to: A, cursor: Cursor },
-    Leave { to: A },
-    SyncOpen { to: A },
-    SyncReply { to: A, bits: u8, want: bool, members: u64, events: u64, cursor: Cursor },
-    App { to: A, payload: Arc<[u8]> },
+    Ping {
+        to: A,
+        seq: u32,
+    },
+    Ack {
+        to: A,
+        seq: u32,
+    },
+    PingReq {
+        to: A,
+        seq: u32,
+        target: A,
+    },
+    Nack {
+        to: A,
+        seq: u32,
+    },
+    Gossip {
+        to: A,
+        answer: bool,
+    },
+    Answer {
+        to: A,
+    },
+    Join {
+        to: A,
+    },
+    Leave {
+        to: A,
+    },
+    SyncOpen {
+        to: A,
+    },
+    /// A list that may take several datagrams.
+    Page {
+        to: A,
+        list: List,
+        cursor: Cursor,
+    },
+    App {
+        to: A,
+        payload: Arc<[u8]>,
+    },
+}
+
+/// What a list holds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum List {
+    /// All members, for a newcomer.
+    Members,
+    /// What this node has in the buckets of these masks; see [`Message::SyncReply`].
+    Buckets { bits: u8, want: bool, members: u64, events: u64 },
 }
 
 /// How far a list that takes several datagrams has come: the next slot of the members, then of the events.
@@ -50,7 +90,7 @@ impl<A: Address> Node<A> {
         let len = buffer.len().min(self.config.datagram_max);
         while let Some(outgoing) = self.outgoing.pop_front() {
             let to = outgoing.to();
-            if let Some(len) = self.encode(now, &mut buffer[..len], outgoing) {
+            if let Some(len) = self.encode(now, &mut buffer[..len], &outgoing) {
                 return Some(Transmit { to, len });
             }
             self.counters.transmits_unencodable += 1;
@@ -58,8 +98,8 @@ impl<A: Address> Node<A> {
         None
     }
 
-    fn encode(&mut self, now: Instant, buffer: &mut [u8], outgoing: Outgoing<A>) -> Option<usize> {
-        match outgoing {
+    fn encode(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
+        match *outgoing {
             Outgoing::Ping { to, seq } => self.encode_plain(now, buffer, to, &Message::Ping { seq }),
             Outgoing::Ack { to, seq } => self.encode_plain(now, buffer, to, &Message::Ack { seq }),
             Outgoing::Nack { to, seq } => self.encode_plain(now, buffer, to, &Message::Nack { seq }),
@@ -78,7 +118,7 @@ impl<A: Address> Node<A> {
                 let events = write_digests(self.rumors.digests(), bits, &mut events);
                 self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, members, events })
             }
-            Outgoing::Members { .. } | Outgoing::SyncReply { .. } => self.encode_page(now, buffer, outgoing),
+            Outgoing::Page { to, list, cursor } => self.encode_page(now, buffer, to, list, cursor),
         }
     }
 
@@ -130,27 +170,22 @@ impl<A: Address> Node<A> {
         });
     }
 
-    /// One datagram of a list that may take several; the rest goes back to the front of the queue.
-    fn encode_page(&mut self, now: Instant, buffer: &mut [u8], outgoing: Outgoing<A>) -> Option<usize> {
-        let (to, message, member_mask, event_mask, bits, mut cursor) = match outgoing {
-            Outgoing::Members { to, cursor } => (to, Message::<A>::Members, u64::MAX, 0, 0, cursor),
-            Outgoing::SyncReply { to, bits, want, members, events, cursor } => {
-                (to, Message::SyncReply { bits, want, members, events }, members, events, bits, cursor)
+    /// One datagram of a list; the rest goes back to the front of the queue.
+    fn encode_page(&mut self, now: Instant, buffer: &mut [u8], to: A, list: List, mut cursor: Cursor) -> Option<usize> {
+        let (message, bits, member_mask, event_mask, rest) = match list {
+            List::Members => (Message::<A>::Members, 0, u64::MAX, 0, list),
+            List::Buckets { bits, want, members, events } => {
+                let rest = List::Buckets { bits, want: false, members, events };
+                (Message::SyncReply { bits, want, members, events }, bits, members, events, rest)
             }
-            _ => return None,
         };
         let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), &message)?;
         self.push_about_receiver(&mut encoder, to);
         let before = encoder.room();
         let more = self.push_page(now, &mut encoder, bits, member_mask, event_mask, &mut cursor);
-        let progress = encoder.room() < before;
-        if more && progress {
-            self.outgoing.push_front(match outgoing {
-                Outgoing::SyncReply { to, bits, members, events, .. } => {
-                    Outgoing::SyncReply { to, bits, want: false, members, events, cursor }
-                }
-                _ => Outgoing::Members { to, cursor },
-            });
+        // A buffer that holds not even one item must not be tried for ever.
+        if more && encoder.room() < before {
+            self.outgoing.push_front(Outgoing::Page { to, list: rest, cursor });
         }
         Some(encoder.finish())
     }
@@ -198,10 +233,9 @@ impl<A: Copy> Outgoing<A> {
             | Self::Gossip { to, .. }
             | Self::Answer { to }
             | Self::Join { to }
-            | Self::Members { to, .. }
             | Self::Leave { to }
             | Self::SyncOpen { to }
-            | Self::SyncReply { to, .. }
+            | Self::Page { to, .. }
             | Self::App { to, .. } => to,
         }
     }

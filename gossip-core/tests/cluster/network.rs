@@ -86,7 +86,7 @@ impl Cluster {
             cluster.start(addr);
             cluster.join(addr, &[1]);
         }
-        let took = cluster.run_until(Duration::from_secs(60), |cluster| cluster.is_complete());
+        let took = cluster.run_until(Duration::from_secs(60), Self::is_complete);
         assert!(took.is_some(), "{size} nodes did not find together: {:?}", cluster.sizes());
         cluster
     }
