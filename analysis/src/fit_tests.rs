@@ -45,7 +45,7 @@ fn three_close_sizes_with_wide_scatter_are_said_to_decide_nothing() {
 
 #[test]
 fn two_sizes_are_fitted_exactly_by_both_and_compared_not_at_all() {
-    let comparison = compare(&data(&[8, 64], 20, 1.0, |n| n.log2()), 1, "t").expect("a fit");
+    let comparison = compare(&data(&[8, 64], 20, 1.0, f64::log2), 1, "t").expect("a fit");
     assert!(comparison.delta_aic.abs() < 1e-6);
     assert!(comparison.verdict().contains("nothing can be compared"));
 }

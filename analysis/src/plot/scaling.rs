@@ -91,7 +91,7 @@ impl Panel {
                 label(area, 92, &fits.loglog, LOGLOG, Mark::Dashed)?;
             }
             Err(_) => {
-                area.draw(&Text::new("no fit, see the text", (30, 52), text_style(21.0, GREY, false, TOP_LEFT)))?
+                area.draw(&Text::new("no fit, see the text", (30, 52), text_style(21.0, GREY, false, TOP_LEFT)))?;
             }
         }
         let rest = area.split_vertically(108).1;

@@ -135,10 +135,10 @@ fn warnings(study: &Study) -> Vec<String> {
             match run.outcome {
                 Outcome::Complete => {}
                 Outcome::BrokenOff => {
-                    warnings.push(format!("Run {name} was broken off; what it recorded is analysed."))
+                    warnings.push(format!("Run {name} was broken off; what it recorded is analysed."));
                 }
                 Outcome::Unfinished => {
-                    warnings.push(format!("Run {name} has no end in the log; what it recorded is analysed."))
+                    warnings.push(format!("Run {name} has no end in the log; what it recorded is analysed."));
                 }
             }
         }
