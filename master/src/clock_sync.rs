@@ -4,7 +4,7 @@
 //!
 //! Nodes under the same kernel need none of this: they read the same clock.
 
-use crate::clock;
+use event_log::clock;
 
 /// How many readings make an estimate.
 pub const EXCHANGES: usize = 10;

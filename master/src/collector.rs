@@ -26,8 +26,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::clock;
-use crate::lines::LineReader;
+use event_log::clock;
+use event_log::lines::LineReader;
 
 /// Connections at one time. Twice the largest cluster: a node that reconnects may stand here twice for a moment.
 pub const CONNECTIONS_MAX: usize = 2 * event_log::plan::SIZE_MAX as usize;
@@ -290,7 +290,7 @@ impl Server {
                 Ok(Some(line)) => line,
                 Ok(None) => return None,
                 // A node that is killed leaves half a line or a reset: no offence.
-                Err(crate::lines::LineError::Io(_) | crate::lines::LineError::CutOff(_)) => return None,
+                Err(event_log::lines::LineError::Io(_) | event_log::lines::LineError::CutOff(_)) => return None,
                 Err(error) => return Some(error.to_string()),
             };
             let at_ns = clock::now_ns();

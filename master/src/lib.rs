@@ -5,14 +5,12 @@
 
 pub mod backend;
 pub mod clean;
-pub mod clock;
 pub mod clock_sync;
 pub mod collector;
 pub mod display;
 pub mod experiment;
 pub mod fleet;
 pub mod launch;
-pub mod lines;
 pub mod manifest;
 pub mod signals;
 pub mod store;

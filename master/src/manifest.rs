@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use event_log::manifest::{Machine, Manifest};
 use event_log::plan::{Backend, Plan};
 
-use crate::clock;
+use event_log::clock;
 
 /// Environment variables by which the build, or whoever starts the master where there is no checkout (in a container),
 /// tells from what it was built.

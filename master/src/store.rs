@@ -18,7 +18,7 @@ use event_log::record::{Line, MASTER, Record, What};
 use event_log::write::Writer;
 use thiserror::Error;
 
-use crate::clock;
+use event_log::clock;
 
 /// The result could not be written.
 #[derive(Debug, Error)]

@@ -135,6 +135,15 @@ async fn sleepers_are_waited_for_and_the_gone_are_not_and_come_back_for_the_next
         .collect();
     assert_eq!(killed, by_fault(3));
 
+    // The leaver's last words arrived, though it ended at once.
+    let stopped: Vec<&str> = log
+        .lines
+        .iter()
+        .filter(|line| matches!(line.record.what, What::NodeStopped))
+        .map(|line| line.node.as_str())
+        .collect();
+    assert_eq!(stopped, by_fault(2));
+
     // The gone are started again under the same name, and the others are not.
     let back = told(&log).into_iter().filter_map(|what| match what {
         What::Converged { size, joined, .. } => Some((*size, *joined)),

@@ -208,7 +208,7 @@ impl Instance {
             return 77;
         }
         let below = netem::seed::child(0, &self.0) % 170;
-        78 + u8::try_from(below).expect("a number below 170 fits into a byte")
+        80 + u8::try_from(below).expect("a number below 170 fits into a byte")
     }
 
     /// A network interface's name: `stem` and a tag of the instance. The kernel takes at most 15 bytes.

@@ -205,6 +205,10 @@ impl Processes {
         let fail = |why: io::Error| BackendError::new(format!("start {name}"), why);
         let log = OpenOptions::new().create(true).append(true).open(&path);
         let log = log.map_err(|why| BackendError::new(format!("open {}", path.display()), why))?;
+        // The agent also reads its settings from the environment. What the user has there is meant for agents of their own.
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"HEARSAY_")) {
+            command.env_remove(variable);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(fail)?).stderr(log).process_group(0);
         let child = command.spawn().map_err(|why| {
             let program = command.as_std().get_program().to_string_lossy().into_owned();

@@ -16,8 +16,8 @@ use super::conductor::{Conductor, ExperimentError, owned};
 use super::convergence;
 use super::schedule::sample;
 use crate::backend::{Backend, NodeSpec};
-use crate::clock;
 use crate::fleet::State;
+use event_log::clock;
 
 /// Through how many earlier nodes a new one joins.
 const SEEDS_MAX: usize = 3;

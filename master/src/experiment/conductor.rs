@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use super::knowledge::Knowledge;
 use super::schedule::{ScheduleError, Strike};
 use crate::backend::{Backend, BackendError};
-use crate::clock;
 use crate::clock_sync::{self, EXCHANGES, Exchange, Offset};
 use crate::collector::{Collector, Link, Notice, Roster};
 use crate::display::Display;
 use crate::fleet::{Fleet, State};
 use crate::store::{Store, StoreError};
+use event_log::clock;
 
 /// Why an experiment was broken off.
 #[derive(Debug, Error)]
@@ -396,6 +396,10 @@ impl<B: Backend> Conductor<B> {
                     self.warn(format!("{name} says that it sent {next} records, {stored} came"))?;
                 }
                 self.collecting.remove(&name);
+                // A leaver sends its last records by itself and ends when it knows that they arrived.
+                if self.fleet.get(&name).is_some_and(|node| node.state == State::Left) {
+                    self.order_collect(&name);
+                }
             }
             Report::View { alive, members } => {
                 if !members.is_empty() {

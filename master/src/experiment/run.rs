@@ -13,8 +13,8 @@ use super::conductor::{Conductor, ExperimentError, owned};
 use super::origins;
 use super::schedule::{self, Strike};
 use crate::backend::Backend;
-use crate::clock;
 use crate::fleet::State;
+use event_log::clock;
 
 /// Between two collections from the nodes that do not know an event yet.
 const COLLECT_INTERVAL: Duration = Duration::from_millis(500);

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use event_log::SCHEMA;
+use event_log::clock;
 use event_log::control::{Impairment, Order, Report};
 use event_log::plan::{Backend as Kind, Plan};
 use event_log::read::Log;
 use event_log::record::{EventKey, FaultCounts, MASTER, MemberState, Record, Via, What};
 use master::backend::{Backend, BackendError, NodeSpec};
-use master::clock;
 use master::display::Display;
 use master::experiment::conductor::{Conductor, ExperimentError, Options};
 use master::manifest::{Build, describe};
@@ -63,6 +63,7 @@ struct Node {
     next: u64,
     events: u64,
     orders: Vec<Order>,
+    leaving: bool,
 }
 
 /// What all pretended nodes know of each other.
@@ -297,7 +298,13 @@ fn obey(world: &World, name: &str, order: &Order) -> Then {
             start_event(world, &mut inner, name, *index, *payload_bytes);
         }
         Order::Impair { fault, impairment } => impair(world, &mut inner, name, *fault, impairment),
-        Order::Leave | Order::Stop => return Then::End,
+        Order::Stop => return Then::End,
+        Order::Leave => {
+            inner.record(name, What::NodeStopped);
+            let node = inner.nodes.get_mut(name).expect("it runs");
+            node.leaving = true;
+            return Then::Answer(reports(node));
+        }
         Order::Collect { acknowledged } => return collect(&mut inner, name, *acknowledged),
         Order::View { list } => {
             let view = inner.view(name);
@@ -349,7 +356,17 @@ fn impair(world: &World, inner: &mut Inner, name: &str, fault: u32, impairment: 
     });
 }
 
+/// All that is not acknowledged, as a collection sends it.
+fn reports(node: &Node) -> Vec<Report> {
+    let records = node.records.iter().map(|record| Report::Record { record: record.clone() });
+    records.chain([Report::Collected { next: node.next }]).collect()
+}
+
 fn collect(inner: &mut Inner, name: &str, acknowledged: u64) -> Then {
+    let node = &inner.nodes[name];
+    if node.leaving && acknowledged >= node.next {
+        return Then::End;
+    }
     let zero = What::Traffic {
         datagrams_sent: 0,
         bytes_sent: 0,
@@ -367,17 +384,15 @@ fn collect(inner: &mut Inner, name: &str, acknowledged: u64) -> Then {
     let node = inner.nodes.get_mut(name).expect("it runs");
     node.collects += 1;
     node.records.retain(|record| record.number >= acknowledged);
-    let mut reports: Vec<Report> =
-        node.records.iter().map(|record| Report::Record { record: record.clone() }).collect();
     if die_at == Some(node.collects) {
         return Then::End;
     }
+    let mut all = reports(node);
     if drop_at == Some(node.collects) {
-        reports.truncate(reports.len() / 2);
-        return Then::Reconnect(reports);
+        all.truncate(all.len() / 2);
+        return Then::Reconnect(all);
     }
-    reports.push(Report::Collected { next: node.next });
-    Then::Answer(reports)
+    Then::Answer(all)
 }
 
 // ---- running a plan ----
