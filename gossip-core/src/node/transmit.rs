@@ -130,7 +130,8 @@ impl<A: Address> Node<A> {
             self.push_news(now, &mut encoder);
         }
         if matches!(message, Message::Answer) {
-            for rumor in self.rumors.told_newest_first(now) {
+            // The caller lacks something, nobody knows what: likely one of the youngest. Anti-entropy finds the others.
+            for rumor in self.rumors.recent(now, now - self.config.sync_interval) {
                 if encoder.room() < ITEM_MIN {
                     break;
                 }

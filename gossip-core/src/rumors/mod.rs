@@ -222,12 +222,19 @@ impl<A: Address> Rumors<A> {
             .offer(limit, |slot| slots[slot as usize].as_ref().map_or(Offer::Skip, |stored| send(stored.told(now))));
     }
 
-    /// Everything kept that is told no more by itself, newest first: for a caller who lacks something.
-    pub(crate) fn told_newest_first(&self, now: Instant) -> impl Iterator<Item = wire::Rumor<'_, A>> {
-        self.arrivals.iter().rev().filter_map(move |&(slot, serial)| {
+    /// What was learnt at `since` or later and is told no more by itself, newest first: for a caller who lacks something.
+    pub(crate) fn recent(&self, now: Instant, since: Instant) -> impl Iterator<Item = wire::Rumor<'_, A>> {
+        let kept = |&(slot, serial): &(u32, u64)| {
             let stored = self.slots[slot as usize].as_ref().filter(|stored| stored.serial == serial)?;
-            (!self.backlog.contains(slot)).then(|| stored.told(now))
-        })
+            Some((slot, stored))
+        };
+        self.arrivals
+            .iter()
+            .rev()
+            .filter_map(kept)
+            .take_while(move |(_, stored)| stored.learnt >= since)
+            .filter(|&(slot, _)| !self.backlog.contains(slot))
+            .map(move |(_, stored)| stored.told(now))
     }
 
     /// The events in slots from `start` on that fall into the buckets of `mask`.
@@ -326,10 +333,11 @@ mod tests {
             let _ = rumors.hear(at(0), &rumor(sequence, 0, b"x"), &config);
         }
         assert!(rumors.has_news());
-        assert_eq!(rumors.told_newest_first(at(1)).count(), 0);
+        assert_eq!(rumors.recent(at(1), at(0)).count(), 0);
         rumors.offer(at(1), 1, |_| Offer::Sent);
         assert!(!rumors.has_news());
-        let order: Vec<u64> = rumors.told_newest_first(at(1)).map(|told| told.sequence).collect();
+        let order: Vec<u64> = rumors.recent(at(1), at(0)).map(|told| told.sequence).collect();
         assert_eq!(order, [2, 1, 0]);
+        assert_eq!(rumors.recent(at(1), at(1)).count(), 0, "older ones are for anti-entropy");
     }
 }
