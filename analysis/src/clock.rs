@@ -39,10 +39,13 @@ impl Offsets {
         Nanos::try_from(at_ns).unwrap_or(Nanos::MAX).saturating_add(offset)
     }
 
-    /// How many nodes have an offset.
+    /// How many nodes read another clock than the master: those with an offset or an error that is not zero.
     #[must_use]
-    pub fn measured(&self) -> usize {
-        self.of.len()
+    pub fn foreign(&self) -> usize {
+        let shared = |name: &String, list: &Vec<(usize, i64)>| {
+            self.error.get(name) == Some(&0) && list.iter().all(|(_, offset)| *offset == 0)
+        };
+        self.of.iter().filter(|(name, list)| !shared(name, list)).count()
     }
 
     /// How far stamps of two nodes can be apart for one instant: the sum of the two largest errors.
@@ -81,7 +84,8 @@ mod tests {
     fn two_clocks_can_differ_by_the_sum_of_the_two_largest_errors() {
         let lines = [offset("a", 0, 3), offset("b", 0, 7), offset("c", 0, 5), offset("b", 0, 1)];
         assert_eq!(Offsets::of(&lines).pair_error_ns(), 12);
-        assert_eq!(Offsets::of(&lines).measured(), 3);
+        assert_eq!(Offsets::of(&lines).foreign(), 3);
+        assert_eq!(Offsets::of(&[offset("a", 0, 0), offset("b", 5, 0)]).foreign(), 1, "a shares the master's clock");
         assert_eq!(Offsets::default().pair_error_ns(), 0);
     }
 }

@@ -33,8 +33,8 @@ pub struct Experiment {
     /// How far stamps of two nodes can be wrong against each other, nanoseconds: the manifest's bound, or the sum of the
     /// two largest errors of the measured offsets if that is more.
     pub clock_error_ns: u64,
-    /// Nodes whose offset against the master's clock was measured.
-    pub offsets_measured: usize,
+    /// Nodes that read another clock than the master, so that their stamps were corrected.
+    pub foreign_clocks: usize,
     /// What a reader should know about the log itself.
     pub notes: Vec<String>,
 }
@@ -339,7 +339,7 @@ pub fn understand(log: Log) -> Experiment {
     let (stays, runs, notes) = (loader.stays, loader.runs.into_values().collect(), loader.notes);
     Experiment {
         clock_error_ns: offsets.pair_error_ns().max(log.manifest.clock_error_ns),
-        offsets_measured: offsets.measured(),
+        foreign_clocks: offsets.foreign(),
         manifest: log.manifest,
         truncated: log.truncated,
         stays,

@@ -174,7 +174,7 @@ fn stamps_are_moved_onto_the_masters_clock() {
         ("b", 0, 1030, learns()),
     ]);
     assert_eq!(experiment.runs[0].events[0].learnt[&1].at, 30);
-    assert_eq!((experiment.clock_error_ns, experiment.offsets_measured), (4, 1));
+    assert_eq!((experiment.clock_error_ns, experiment.foreign_clocks), (4, 1));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Delivery {
     pub delivered_asleep: u64,
     /// Deliveries to nodes that went before the wait ended; not due.
     pub delivered_gone: u64,
+    /// Deliveries to nodes that joined after the event's start; not due.
+    pub joined_later: u64,
     /// Second and further deliveries within one life of a process.
     pub duplicates: u64,
     /// Learnings of events without a start in the log.
@@ -83,7 +85,13 @@ impl Delivery {
             delivery.delivered_gone += count(&audience.gone);
             delivery.duplicates += event.duplicates;
             let until = waited_until(run, event);
-            delivery.late += event.learnt.values().filter(|learning| learning.at > until).count() as u64;
+            for (id, learning) in &event.learnt {
+                if !experiment.stays[*id].present(event.t0) {
+                    delivery.joined_later += 1;
+                } else if learning.at > until {
+                    delivery.late += 1;
+                }
+            }
             for id in audience.awake.iter().chain(&audience.asleep).filter(|id| !knows(id)) {
                 if delivery.missing.len() < MISSES_SHOWN {
                     delivery.missing.push((event.index, experiment.stays[*id].name.clone()));

@@ -24,6 +24,9 @@ pub struct Detection {
     pub suspicions: u64,
     /// Suspicions that ended because the suspect was heard of alive.
     pub refutations: u64,
+    /// Declarations of death that were old news: about an earlier node at the same address, heard after a new one had
+    /// taken its place.
+    pub old_news: u64,
     /// Sleepers that somebody suspected while they slept, of how many.
     pub sleepers_suspected: (usize, usize),
     /// Sleepers that somebody declared dead.
@@ -89,7 +92,7 @@ impl Detection {
                 MemberState::Suspect => {
                     suspects.insert(pair);
                     detection.suspicions += 1;
-                    if let Some(id) = member {
+                    if let Some(id) = member.filter(|id| !by_addr.is_old_news(*id, change)) {
                         detection.false_suspicions += 1;
                         if asleep(id, change.at) {
                             suspected.insert(id);
@@ -103,7 +106,9 @@ impl Detection {
                 }
                 MemberState::Dead => {
                     suspects.remove(&pair);
-                    if let Some(id) = member {
+                    if member.is_some_and(|id| by_addr.is_old_news(id, change)) {
+                        detection.old_news += 1;
+                    } else if let Some(id) = member {
                         let slept = asleep(id, change.at);
                         if slept {
                             buried.insert(id);
@@ -157,6 +162,18 @@ impl<'a> Stays<'a> {
         Self { experiment, of }
     }
 
+    /// Whether `change`, heard while `id` has its address, is about an earlier node there: its incarnation is none that was
+    /// not known before `id` came.
+    fn is_old_news(&self, id: StayId, change: &Change) -> bool {
+        let stay = &self.experiment.stays[id];
+        let before = self.of[&change.member].iter().any(|other| self.experiment.stays[*other].from < stay.from);
+        let known = || {
+            let changes = self.experiment.runs.iter().flat_map(|run| &run.changes);
+            changes.filter(|c| c.member == change.member && c.at < stay.from).map(|c| c.incarnation).max()
+        };
+        before && known().is_some_and(|known| change.incarnation <= known)
+    }
+
     /// The node that lived under `addr` at `at`, if one did. A departure within the clocks' error counts as before.
     fn at(&self, addr: SocketAddr, at: Nanos) -> Option<StayId> {
         let slack = Nanos::try_from(self.experiment.clock_error_ns).unwrap_or(Nanos::MAX);
@@ -189,5 +206,69 @@ fn departure(experiment: &Experiment, run: &Run, id: StayId, at: Nanos, state: M
         first_suspect_ms: observers(MemberState::Suspect).values().min().map(|first| ms(first - at)),
         first_ms: knew.values().min().map(|first| ms(first - at)),
         last_ms: knew.values().max().map(|last| ms(last - at)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event_log::plan::Plan;
+
+    use super::*;
+    use crate::load::Stay;
+    use crate::load::tests::empty;
+
+    fn stay(name: &str, last: u8, from: Nanos, gone: Option<(Nanos, Gone)>) -> Stay {
+        let addr = Some(addr(last));
+        let (traffic, faults, counters) = (vec![], vec![], vec![]);
+        Stay { name: name.into(), addr, from, gone, stopped: None, traffic, faults, counters }
+    }
+
+    fn addr(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], 1))
+    }
+
+    /// a lives throughout; b is killed at 10, and another b takes its place at 50.
+    fn experiment(changes: Vec<Change>) -> Experiment {
+        let mut experiment = empty(Plan::parse("t", "name = \"t\"\n[cluster]\nsizes = [2]\n").expect("a plan"));
+        experiment.stays =
+            vec![stay("a", 1, 0, None), stay("b", 2, 0, Some((10, Gone::Killed))), stay("b", 2, 50, None)];
+        experiment.runs[0].to = 100;
+        experiment.runs[0].changes = changes;
+        experiment
+    }
+
+    fn dead(at: Nanos, incarnation: u32) -> Change {
+        Change { observer: 0, member: addr(2), state: MemberState::Dead, incarnation, at }
+    }
+
+    #[test]
+    fn the_death_of_an_earlier_node_at_the_address_is_old_news_and_that_of_the_new_one_false() {
+        let of = |changes| {
+            let experiment = experiment(changes);
+            Detection::of(&experiment, &experiment.runs[0])
+        };
+        let detection = of(vec![dead(20, 3), dead(60, 3)]);
+        assert_eq!((detection.old_news, detection.false_deaths.len()), (1, 0));
+        assert_eq!(detection.crashes[0].declared_dead, 1);
+        let detection = of(vec![dead(20, 3), dead(60, 4)]);
+        assert_eq!((detection.old_news, detection.false_deaths.len()), (0, 1), "incarnation 4 is the new node's");
+        let detection = of(vec![dead(9, 3)]);
+        assert_eq!(detection.false_deaths.len(), 1, "one nanosecond before the kill it was not true yet");
+        assert_eq!(detection.crashes[0].declared_dead, 0);
+    }
+
+    #[test]
+    fn a_suspicion_that_ends_with_the_suspect_alive_is_a_refutation() {
+        let change = |at, state| Change { observer: 0, member: addr(2), state, incarnation: 0, at };
+        let experiment = experiment(vec![
+            change(1, MemberState::Suspect),
+            change(2, MemberState::Alive),
+            change(3, MemberState::Alive),
+            change(12, MemberState::Suspect),
+            change(13, MemberState::Dead),
+        ]);
+        let detection = Detection::of(&experiment, &experiment.runs[0]);
+        assert_eq!((detection.suspicions, detection.false_suspicions, detection.refutations), (2, 1, 1));
+        assert_eq!(detection.crashes[0].first_suspect_ms, Some(2e-6));
     }
 }

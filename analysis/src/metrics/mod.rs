@@ -40,7 +40,7 @@ impl RunMetrics {
             traffic: traffic::TrafficSummary::of(experiment, run),
             detection: detection::Detection::of(experiment, run),
             faults: faults::FaultEvidence::of(experiment, run),
-            paths: paths::Paths::of(run),
+            paths: paths::Paths::of(experiment, run),
             curves,
         }
     }

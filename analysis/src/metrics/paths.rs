@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use event_log::record::Via;
 
-use crate::load::Run;
+use crate::load::{Experiment, Run};
 
 /// The kinds of contact with their names, in the order of the tables.
 pub const VIAS: [(Via, &str); 5] =
@@ -20,13 +20,16 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Counts the first deliveries of `run`.
+    /// Counts the first deliveries of `run` to nodes that were in the cluster when the event started. (A node that joins
+    /// later is told of old events, which says nothing about their spread.)
     #[must_use]
-    pub fn of(run: &Run) -> Self {
+    pub fn of(experiment: &Experiment, run: &Run) -> Self {
         let mut paths = Self::default();
-        for learning in run.events.iter().flat_map(|event| event.learnt.values()) {
-            *paths.via.entry(learning.via).or_default() += 1;
-            *paths.hops.entry(learning.hops).or_default() += 1;
+        for event in &run.events {
+            for (_, learning) in event.learnt.iter().filter(|(id, _)| experiment.stays[**id].present(event.t0)) {
+                *paths.via.entry(learning.via).or_default() += 1;
+                *paths.hops.entry(learning.hops).or_default() += 1;
+            }
         }
         paths
     }

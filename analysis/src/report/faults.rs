@@ -159,6 +159,7 @@ pub fn detection(study: &Study, blocks: &mut Vec<Block>) {
         "refuted",
         "false deaths, awake",
         "false deaths, asleep",
+        "news of earlier nodes",
         "sleepers suspected",
     ]);
     let mut list = Vec::new();
@@ -196,15 +197,17 @@ pub fn detection(study: &Study, blocks: &mut Vec<Block>) {
             count(detection.refutations),
             awake.to_string(),
             (detection.false_deaths.len() - awake).to_string(),
+            count(detection.old_news),
             if slept == 0 { NONE.to_owned() } else { format!("{suspected} of {slept}") },
         ]);
         for death in &detection.false_deaths {
             if list.len() < LISTED {
                 let state = if death.asleep { "asleep" } else { "awake" };
+                let side = if death.at_ms < 0 { "before" } else { "after" };
                 list.push(format!(
-                    "Run {}, {} ms after its start: {} declared {} dead, which lived and was {state}.",
+                    "Run {}, {} ms {side} its start: {} declared {} dead, which lived and was {state}.",
                     run_name(run),
-                    death.at_ms,
+                    death.at_ms.abs(),
                     death.observer,
                     death.member
                 ));

@@ -86,7 +86,12 @@ fn render_block(out: &mut String, block: &Block, anchor: Option<&str>) {
 }
 
 fn render_table(out: &mut String, table: &Table) {
-    let class = |place: usize| if table.numeric(place) { " class=\"n\"" } else { "" };
+    let short = |place: usize| table.rows.iter().all(|row| row[place].chars().count() <= SHORT);
+    let class = |place: usize| match (table.numeric(place), short(place)) {
+        (true, _) => " class=\"n\"",
+        (false, true) => " class=\"s\"",
+        (false, false) => "",
+    };
     let cells = |row: &[String], tag: &str| -> String {
         row.iter().enumerate().map(|(place, cell)| format!("<{tag}{}>{}</{tag}>", class(place), escape(cell))).collect()
     };
@@ -114,6 +119,9 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// Columns whose cells are all at most so long do not break their lines.
+const SHORT: usize = 24;
+
 const STYLE: &str = "
 :root { color-scheme: light; }
 body { margin: 0; background: #fff; color: #222; font: 17px/1.55 Georgia, 'Times New Roman', serif; }
@@ -132,7 +140,7 @@ table { border-collapse: collapse; font-size: .78rem; line-height: 1.4; font-var
 th, td { padding: .35rem .55rem; text-align: left; vertical-align: top; border-bottom: 1px solid #e6e6e6; }
 th { border-bottom: 2px solid #888; font-weight: 600; vertical-align: bottom; }
 th.n, td.n { text-align: right; }
-td.n { white-space: nowrap; }
+td.n, td.s { white-space: nowrap; }
 th { max-width: 6.5rem; }
 tbody tr:hover { background: #f6f8fa; }
 figure { margin: 1.5rem 0 2.5rem; }

@@ -456,6 +456,7 @@ fn deliveries(study: &Study, blocks: &mut Vec<Block>) {
         "delivered to sleepers",
         "duplicates",
         "after the wait",
+        "to nodes that joined later",
         "events given up",
     ]);
     let mut misses = Vec::new();
@@ -481,6 +482,7 @@ fn deliveries(study: &Study, blocks: &mut Vec<Block>) {
             count(delivery.delivered_asleep),
             count(delivery.duplicates),
             count(delivery.late),
+            count(delivery.joined_later),
             delivery.unsettled.len().to_string(),
         ]);
         for (event, node) in &delivery.missing {
@@ -593,11 +595,10 @@ fn paths(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
 fn method(study: &Study, blocks: &mut Vec<Block>) {
     let experiment = &study.experiment;
     blocks.push(Block::Heading(2, "Clock and method".to_owned()));
-    let clocks = match experiment.offsets_measured {
-        0 => "no node's clock was measured against the master's, so all stamps are taken as readings of one clock"
-            .to_owned(),
+    let clocks = match experiment.foreign_clocks {
+        0 => "all nodes read one clock, the master's".to_owned(),
         nodes => format!(
-            "the clocks of {nodes} nodes were measured against the master's and the stamps corrected by the latest offset"
+            "{nodes} nodes read other clocks than the master; their stamps are corrected by the latest offset measured over the control connection"
         ),
     };
     blocks.push(Block::Text(format!(
