@@ -1,1 +1,86 @@
-//! (being written)
+//! Builds what the benches measure: nodes with many members, and datagrams for them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Update};
+use gossip_core::{Claim, ClusterTag, Config, Input, Instant, MemberState, Node, Setup};
+
+/// The sizes at which a cost must be flat.
+pub const SIZES: [u32; 3] = [128, 1_000, 10_000];
+
+/// Address of a member; 0 is the node that is measured.
+#[must_use]
+pub fn address(index: u32) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + index), 7400))
+}
+
+/// An update about a member.
+#[must_use]
+pub fn update(index: u32, incarnation: u32) -> Item<'static, SocketAddr> {
+    let claim = Claim { incarnation, state: MemberState::Alive };
+    Item::Update(Update { addr: address(index), claim, accuser: None, metadata: None })
+}
+
+/// A rumor of 64 bytes.
+#[must_use]
+pub fn rumor(sequence: u64) -> Item<'static, SocketAddr> {
+    Item::Rumor(Rumor { origin: address(1), sequence, age_ms: 100, hops: 2, payload: &[7; 64] })
+}
+
+/// A datagram from a member whose digests are `sender`'s, with as many of the items as fit, and how many those are.
+pub fn datagram(
+    sender: Sender,
+    message: &Message<'_, SocketAddr>,
+    items: impl IntoIterator<Item = Item<'static, SocketAddr>>,
+) -> (Vec<u8>, usize) {
+    let mut buffer = vec![0; 1400];
+    let mut encoder = Encoder::new(&mut buffer, ClusterTag::default(), sender, message).expect("any message fits");
+    let mut count = 0;
+    for item in items {
+        if !encoder.push(&item) {
+            break;
+        }
+        count += 1;
+    }
+    let len = encoder.finish();
+    buffer.truncate(len);
+    (buffer, count)
+}
+
+/// A node that knows `size` members and has told of them all.
+#[must_use]
+pub fn settled_node(size: u32) -> Node<SocketAddr> {
+    let start = Instant::from_millis(1);
+    let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).expect("a preset");
+    let mut index = 1;
+    while index < size {
+        let sender = Sender { incarnation: 0, members: 0, events: 0 };
+        let (bytes, count) = datagram(sender, &Message::Members, (index..size).map(|index| update(index, 0)));
+        node.handle(start, Input::Datagram { from: address(1), bytes: &bytes }).expect("a valid datagram");
+        index += count as u32;
+    }
+    assert_eq!(node.live_members(), size);
+    let mut now = start;
+    let mut buffer = [0; 1400];
+    // Rounds until nothing is left to tell: the backlog of `size` updates, each told a dozen times.
+    for _ in 0..1_000_000 {
+        now = node.poll_timeout().expect("a living node has timers").max(now);
+        let _ = node.handle(now, Input::Timeout);
+        let mut sent = 0;
+        while node.poll_transmit(now, &mut buffer).is_some_and(|transmit| transmit.len > 60) {
+            sent += 1;
+        }
+        drain(&mut node, now);
+        if sent == 0 {
+            break;
+        }
+    }
+    node
+}
+
+/// Pulls everything out of a node and throws it away.
+pub fn drain(node: &mut Node<SocketAddr>, now: Instant) {
+    let mut buffer = [0; 1400];
+    while node.poll_transmit(now, &mut buffer).is_some() {}
+    while node.poll_event().is_some() {}
+}
