@@ -374,17 +374,18 @@ fn prediction_note(setting: &SettingStudy) -> String {
             let model = &prediction.model;
             let slope = or_none(prediction.doubling_ms, |doubling| {
                 format!(
-                    " Its growth phase takes {} ms per doubling of N, from the eigenvalue equation of theory/phases.rs.",
+                    " Without probes its growth phase takes {} ms per doubling of N (eigenvalue equation in analysis/src/theory/phases.rs).",
                     significant(doubling)
                 )
             });
             format!(
                 "Rings: push-pull with random phases simulated node by node, no fitted parameter: k = {}, interval {} ms, loss {} %, one-way \
-                 latency {} ms, all from the plan. It knows neither probes nor anti-entropy nor processing time.{}",
+                 latency {} ms, a probe per node every {} ms, all from the plan. It knows neither anti-entropy nor processing time.{}",
                 model.fanout,
                 significant(model.interval_ms),
                 significant(model.loss * 100.0),
                 significant(model.latency_ms()),
+                or_none(model.probe_ms, significant),
                 if slope == NONE { String::new() } else { slope }
             )
         }

@@ -6,7 +6,8 @@
 //!   spread of one event node by node.
 //!
 //! A prediction is made only for what the model covers: push-pull with idle calls, undisturbed or with loss and delay at all
-//! nodes. Probes, anti-entropy and the retransmit limit are left out of it.
+//! nodes. Probes are in it as one more random call per protocol period; anti-entropy, the retransmit limit and processing
+//! time are not.
 
 pub mod chain;
 pub mod phases;
@@ -37,6 +38,7 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         fanout: u32::from(fanout),
         loss: 0.0,
         delay: None,
+        probe_ms: Some(config.probe_interval.as_secs_f64() * 1e3),
     };
     for fault in &setting.faults {
         let lasting = fault.nodes == Nodes::All && fault.at.get().is_zero();

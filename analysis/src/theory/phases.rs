@@ -2,7 +2,8 @@
 //!
 //! Every node calls `fanout` others once per interval T_g, at a phase of its own that is uniform and stays. A request takes the
 //! one-way latency L and carries what the caller knew when it sent; the answer takes L again and carries what the called
-//! knew when the request arrived. Each datagram is lost with probability p.
+//! knew when the request arrived. Each datagram is lost with probability p. Failure detection's probes carry events too: a
+//! probe and its answer are one more call to one random member, once per protocol period, at a phase of its own.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -24,6 +25,8 @@ pub struct Model {
     pub loss: f64,
     /// One-way latency; none means 0.
     pub delay: Option<Delay>,
+    /// SWIM's protocol period, milliseconds: every node probes one member in each. `None` leaves the probes out.
+    pub probe_ms: Option<f64>,
 }
 
 impl Model {
@@ -33,7 +36,7 @@ impl Model {
         self.delay.map_or(0.0, |delay| delay.mean.get().as_secs_f64() * 1e3)
     }
 
-    /// How long the growth phase takes to double the informed, milliseconds: T_g·ln 2 / x. `None` where [`growth`] has no
+    /// How long the growth phase takes to double the informed without the probes, milliseconds: T_g·ln 2 / x. `None` where [`growth`] has no
     /// solution.
     #[must_use]
     pub fn doubling_ms(&self) -> Option<f64> {
@@ -48,7 +51,10 @@ impl Model {
             Spread { model: *self, learnt: vec![f64::INFINITY; nodes], queue: BinaryHeap::new(), order: 0 };
         spread.learnt[0] = 0.0;
         for node in 0..nodes {
-            spread.put(unit(rng) * self.interval_ms, What::Round { node });
+            spread.put(unit(rng) * self.interval_ms, What::Round { node, probe: false });
+            if let Some(period) = self.probe_ms {
+                spread.put(unit(rng) * period, What::Round { node, probe: true });
+            }
         }
         let mut left = nodes - 1;
         while left > 0 {
@@ -82,7 +88,7 @@ impl Model {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Round { node: usize },
+    Round { node: usize, probe: bool },
     Request { from: usize, to: usize, informed: bool },
     Answer { to: usize, informed: bool },
 }
@@ -105,8 +111,8 @@ impl Spread {
     /// Handles one entry; true when a node learnt.
     fn step(&mut self, at: f64, what: What, rng: &mut impl Rng) -> bool {
         match what {
-            What::Round { node } => {
-                self.round(at, node, rng);
+            What::Round { node, probe } => {
+                self.round(at, node, probe, rng);
                 false
             }
             What::Request { from, to, informed } => {
@@ -122,10 +128,14 @@ impl Spread {
         }
     }
 
-    fn round(&mut self, at: f64, node: usize, rng: &mut impl Rng) {
+    fn round(&mut self, at: f64, node: usize, probe: bool, rng: &mut impl Rng) {
         let informed = self.learnt[node] <= at;
-        let mut called: Vec<usize> = Vec::with_capacity(self.model.fanout as usize);
-        while called.len() < (self.model.fanout as usize).min(self.learnt.len() - 1) {
+        let (calls, interval) = match self.model.probe_ms.filter(|_| probe) {
+            Some(period) => (1, period),
+            None => (self.model.fanout as usize, self.model.interval_ms),
+        };
+        let mut called: Vec<usize> = Vec::with_capacity(calls);
+        while called.len() < calls.min(self.learnt.len() - 1) {
             let to = below(rng, self.learnt.len());
             if to != node && !called.contains(&to) {
                 called.push(to);
@@ -137,7 +147,7 @@ impl Spread {
                 self.put(at + late, What::Request { from: node, to, informed });
             }
         }
-        self.put(at + self.model.interval_ms, What::Round { node });
+        self.put(at + interval, What::Round { node, probe });
     }
 
     fn learn(&mut self, node: usize, at: f64) -> bool {
@@ -215,7 +225,7 @@ mod tests {
     /// phase adds log2 ln-terms that change by about 0.3 T_g between these sizes, which t50 does not see.
     #[test]
     fn the_simulated_spread_grows_at_the_rate_of_the_equation() {
-        let model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None };
+        let model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms: None };
         let half = |nodes: usize| {
             let mut rng = rng(5, &format!("phases/{nodes}"));
             let times: Vec<f64> = (0..200).map(|_| model.spread(nodes, &mut rng)[nodes / 2 - 1]).collect();
@@ -227,7 +237,7 @@ mod tests {
 
     #[test]
     fn everybody_learns_despite_loss_and_later_with_it() {
-        let mut model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None };
+        let mut model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms: None };
         let last = |model: &Model| {
             let mut rng = rng(6, "loss");
             let all: Vec<f64> = (0..100)
@@ -244,6 +254,21 @@ mod tests {
         assert!(last(&model) > without * 1.2);
     }
 
+    /// Probes as frequent as rounds are the same as twice the calls at phases of their own: quicker than without, and probes
+    /// that never come change nothing.
+    #[test]
+    fn probes_help_as_much_as_they_are_frequent() {
+        let half = |probe_ms| {
+            let model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms };
+            let mut rng = rng(9, "probes");
+            let times: Vec<f64> = (0..200).map(|_| model.spread(64, &mut rng)[31]).collect();
+            median(&times).expect("runs")
+        };
+        let (none, rare, often) = (half(None), half(Some(1e6)), half(Some(100.0)));
+        assert!((rare / none - 1.0).abs() < 0.1, "{none} {rare}");
+        assert!((0.4..0.65).contains(&(often / none)), "{none} {often}");
+    }
+
     #[test]
     fn a_node_cannot_learn_before_one_latency_has_passed() {
         let delay = Delay {
@@ -252,7 +277,7 @@ mod tests {
             distribution: Distribution::Fixed,
             direction: Direction::Out,
         };
-        let model = Model { interval_ms: 100.0, fanout: 3, loss: 0.0, delay: Some(delay) };
+        let model = Model { interval_ms: 100.0, fanout: 3, loss: 0.0, delay: Some(delay), probe_ms: None };
         let times = model.spread(32, &mut rng(8, "delay"));
         assert_eq!(times[0], 0.0);
         assert!(times[1] >= 20.0, "{}", times[1]);
