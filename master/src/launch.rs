@@ -9,7 +9,8 @@ use event_log::plan::{Backend as Kind, Plan, PlanError};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
-use crate::backend::docker::{Containers, host};
+use crate::backend::docker::Containers;
+use crate::backend::docker::host::{self, Ending};
 use crate::backend::local::Local;
 use crate::backend::netns::Netns;
 use crate::backend::process::StateFolder;
@@ -77,6 +78,9 @@ pub enum LaunchError {
     /// A signal ended it.
     #[error("interrupted by {0}")]
     Interrupted(&'static str),
+    /// The engine could not be made use of.
+    #[error("docker: {0}")]
+    Unprepared(BackendError),
     /// The master in the container has said why.
     #[error("the master's container ended with exit code {0}")]
     Container(i64),
@@ -85,7 +89,7 @@ pub enum LaunchError {
     System(&'static str, std::io::Error),
 }
 
-/// Runs a plan; returns the result folder, unless a container of its own wrote it and has told.
+/// Runs a plan and prints where the result is.
 ///
 /// # Errors
 /// [`LaunchError`]. Records that were collected before it are in the result folder.
@@ -103,24 +107,38 @@ pub async fn run(request: &Request) -> Result<(), LaunchError> {
         say(&format!("removed what an earlier run left behind: {found}"));
     }
     match kind {
-        Kind::Docker => run_host(request, &plan, &mut signals).await,
+        Kind::Docker => match run_host(request, &plan, &state, &mut signals).await {
+            Err(LaunchError::Unprepared(reason)) if request.backend == Choice::Auto => {
+                say(&format!("backend: local processes after all, because docker failed: {reason}"));
+                run_local(request, &plan, state, &mut signals).await
+            }
+            result => result,
+        },
         Kind::Netns => {
             if let Some(note) = arp::make_room(size_max(&plan)).note() {
                 say(&note);
             }
+            let program = program(request)?;
             let folder = begin(request, &plan, kind)?;
-            let (program, logs) = (program(request)?, folder.path.join("nodes"));
+            let logs = folder.path.join("nodes");
             let backend = Netns::set_up(&request.instance, state, request.subnet, program, logs).await?;
             conduct(backend, &plan, folder, &mut signals).await
         }
-        Kind::Local => {
-            let program = program(request)?;
-            let folder = begin(request, &plan, kind)?;
-            let backend = Local::new(&request.instance, state, program, folder.path.join("nodes"));
-            conduct(backend, &plan, folder, &mut signals).await
-        }
+        Kind::Local => run_local(request, &plan, state, &mut signals).await,
         Kind::Sim => Err(BackendError::new("run in virtual time", "the simulator is a program of its own").into()),
     }
+}
+
+async fn run_local(
+    request: &Request,
+    plan: &Plan,
+    state: StateFolder,
+    signals: &mut Signals,
+) -> Result<(), LaunchError> {
+    let program = program(request)?;
+    let folder = begin(request, plan, Kind::Local)?;
+    let backend = Local::new(&request.instance, state, program, folder.path.join("nodes"));
+    conduct(backend, plan, folder, signals).await
 }
 
 fn size_max(plan: &Plan) -> u32 {
@@ -214,7 +232,12 @@ async fn conduct<B: Backend>(
     Ok(stopped?)
 }
 
-async fn run_host(request: &Request, plan: &Plan, signals: &mut Signals) -> Result<(), LaunchError> {
+async fn run_host(
+    request: &Request,
+    plan: &Plan,
+    state: &StateFolder,
+    signals: &mut Signals,
+) -> Result<(), LaunchError> {
     let system = |what| move |error| LaunchError::System(what, error);
     std::fs::create_dir_all(&request.out).map_err(system("create the folder of results"))?;
     let out = request.out.canonicalize().map_err(system("find the folder of results"))?;
@@ -240,6 +263,7 @@ async fn run_host(request: &Request, plan: &Plan, signals: &mut Signals) -> Resu
         master_program: std::env::current_exe().map_err(system("find the master's own program"))?,
         out,
         plan: plan_path,
+        scratch: state.scratch()?,
         size_max: size_max(plan),
         arguments: head.into_iter().chain(arguments).collect(),
         environment: vec![
@@ -249,9 +273,11 @@ async fn run_host(request: &Request, plan: &Plan, signals: &mut Signals) -> Resu
         ],
     };
     match host::run(&launch, signals, &say).await? {
-        0 => Ok(()),
-        INTERRUPTED => Err(LaunchError::Interrupted("a signal")),
-        code => Err(LaunchError::Container(code)),
+        Ending::Exit(0) => Ok(()),
+        Ending::Exit(INTERRUPTED) => Err(LaunchError::Interrupted("a signal")),
+        Ending::Exit(code) => Err(LaunchError::Container(code)),
+        Ending::Interrupted(name) => Err(LaunchError::Interrupted(name)),
+        Ending::Unprepared(reason) => Err(LaunchError::Unprepared(reason)),
     }
 }
 

@@ -66,6 +66,21 @@ impl StateFolder {
         Ok(Self { path, _lock: lock })
     }
 
+    /// A folder for what is needed for a moment; emptied, so that a killed master's remains go.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scratch(&self) -> Result<PathBuf, BackendError> {
+        let path = self.path.join("scratch");
+        let fail = |why: io::Error| BackendError::new(format!("use {}", path.display()), why);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
+            _ => {}
+        }
+        fs::create_dir(&path).map_err(fail)?;
+        Ok(path)
+    }
+
     fn pid_file(&self, name: &str) -> PathBuf {
         self.path.join("pids").join(name)
     }
@@ -113,8 +128,8 @@ fn base_folder() -> Result<PathBuf, BackendError> {
     let fail = |why: io::Error| BackendError::new(format!("use {}", path.display()), why);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(fail)?;
     let owner = fs::symlink_metadata(&path).map_err(fail)?;
-    if owner.uid() != user || !owner.is_dir() {
-        let why = "it belongs to somebody else: set XDG_RUNTIME_DIR to a folder of your own";
+    if owner.uid() != user || !owner.is_dir() || owner.mode() & 0o022 != 0 {
+        let why = "others own it or may write to it: set XDG_RUNTIME_DIR to a folder of your own";
         return Err(BackendError::new(format!("use {}", path.display()), why));
     }
     Ok(path)

@@ -190,10 +190,26 @@ impl<B: Backend> Conductor<B> {
         for (index, key) in (0u32..).zip(runs) {
             self.store.begin_run(index);
             self.display.note(&format!("run {} of {count}: {} nodes, {}", index + 1, key.size, key.setting));
-            self.prepare(key.size).await?;
-            self.run_one(key).await?;
+            let result = match self.prepare(key.size).await {
+                Ok(()) => self.run_one(key).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                return Err(self.with_cause(error).await);
+            }
         }
         Ok(())
+    }
+
+    /// A node whose connection ended may have left word of why in the place where it ran.
+    async fn with_cause(&mut self, error: ExperimentError) -> ExperimentError {
+        match error {
+            ExperimentError::Vanished { name, reason } => {
+                let ended = self.backend.ended().await.into_iter().find(|(ended, _)| *ended == name);
+                ExperimentError::Vanished { name, reason: ended.map_or(reason, |(_, cause)| cause) }
+            }
+            other => other,
+        }
     }
 
     /// Saves what can be saved after an error or an interrupt: collects once more, within a few seconds, and notes that
@@ -204,7 +220,11 @@ impl<B: Backend> Conductor<B> {
             return;
         }
         let limit = Instant::now() + Duration::from_secs(3);
-        let names = owned(&self.fleet.living());
+        // A node that is gone must not keep the others from being heard once more.
+        for node in self.fleet.iter_mut() {
+            node.lost_since = None;
+        }
+        let names = owned(&self.fleet.names(|node| node.is_living() && node.link.is_some()));
         self.collect_within(&names, limit).await.unwrap_or_else(|error| tracing::warn!("the last collection: {error}"));
         let end = self.store.tell(What::RunEnded { complete: false }).and_then(|()| self.store.flush());
         if let Err(error) = end {

@@ -50,6 +50,8 @@ pub struct Launch {
     pub out: PathBuf,
     /// The plan's file, mounted at the same place.
     pub plan: PathBuf,
+    /// A folder for the images' contexts.
+    pub scratch: PathBuf,
     /// The largest cluster.
     pub size_max: u32,
     /// Arguments for the master in the container.
@@ -66,6 +68,10 @@ pub async fn feasible(node_program: &Path, parent: Option<&str>) -> Result<(), B
     engine::connect().await?;
     let said = docker_cli(&["version", "--format", "{{.Client.Version}}"]).await;
     said.map_err(|why| BackendError::new("run the docker command", why))?;
+    if parent.is_none() && !ip::is_installed().await {
+        let why = "the command ip is not installed (on Debian: apt-get install iproute2)";
+        return Err(BackendError::new("make a parent interface for macvlan", why));
+    }
     if parent.is_none() && !rustix::process::geteuid().is_root() {
         return Err(BackendError::new(
             "make a parent interface for macvlan",
@@ -75,30 +81,40 @@ pub async fn feasible(node_program: &Path, parent: Option<&str>) -> Result<(), B
     require_static(node_program)
 }
 
-/// Runs the experiment in the master's container and returns that container's exit code.
+/// How the host's part ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// The master's container ended with this exit code.
+    Exit(i64),
+    /// This signal came before the master's container was started.
+    Interrupted(&'static str),
+    /// The engine answers, but does not do what is needed; nothing was started.
+    Unprepared(BackendError),
+}
+
+/// Runs the experiment in the master's container.
 ///
 /// # Errors
 /// [`BackendError`]. Whatever was made is removed before this returns.
-pub async fn run(launch: &Launch, signals: &mut Signals, say: &dyn Fn(&str)) -> Result<i64, BackendError> {
+pub async fn run(launch: &Launch, signals: &mut Signals, say: &dyn Fn(&str)) -> Result<Ending, BackendError> {
+    let prepared = tokio::select! {
+        prepared = prepare(launch, say) => prepared.map_err(Ending::Unprepared),
+        name = signals.next() => Err(Ending::Interrupted(name)),
+    };
+    let result = match prepared {
+        Ok(engine) => attached(&engine, launch, signals).await.map(Ending::Exit),
+        Err(ending) => Ok(ending),
+    };
+    let swept = tear_down(&launch.instance).await;
+    let ending = result?;
+    swept?;
+    Ok(ending)
+}
+
+async fn prepare(launch: &Launch, say: &dyn Fn(&str)) -> Result<Docker, BackendError> {
     feasible(&launch.node_program, launch.parent.as_deref()).await?;
     require_static(&launch.master_program)?;
     let engine = engine::connect().await?;
-    let result = tokio::select! {
-        result = prepare(&engine, launch, say) => result,
-        name = signals.next() => Err(BackendError::new("prepare the docker backend", format!("interrupted by {name}"))),
-    };
-    let result = match result {
-        Ok(()) => attached(&engine, launch, signals).await,
-        Err(error) => Err(error),
-    };
-    let swept = tear_down(&launch.instance).await;
-    match (result, swept) {
-        (Ok(code), Ok(())) => Ok(code),
-        (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-    }
-}
-
-async fn prepare(engine: &Docker, launch: &Launch, say: &dyn Fn(&str)) -> Result<(), BackendError> {
     if let Some(note) = arp::make_room(launch.size_max).note() {
         say(&note);
     }
@@ -113,10 +129,10 @@ async fn prepare(engine: &Docker, launch: &Launch, say: &dyn Fn(&str)) -> Result
             parent
         }
     };
-    engine::create_network(engine, &launch.instance, launch.subnet, &parent).await?;
-    build(&launch.instance, "node", DOCKERFILE_NODE, &launch.node_program, "gossip-node").await?;
-    build(&launch.instance, "master", DOCKERFILE_MASTER, &launch.master_program, "gossip-master").await?;
-    engine::prune_images(engine, &launch.instance).await;
+    engine::create_network(&engine, &launch.instance, launch.subnet, &parent).await?;
+    build(launch, "node", DOCKERFILE_NODE, &launch.node_program).await?;
+    build(launch, "master", DOCKERFILE_MASTER, &launch.master_program).await?;
+    engine::prune_images(&engine, &launch.instance).await;
     let IpAddr::V4(address) = launch.subnet.master() else { unreachable!("a subnet is IPv4") };
     let same_place = |path: &Path, mode: &str| format!("{0}:{0}{mode}", path.display());
     let spec = Spec {
@@ -128,7 +144,8 @@ async fn prepare(engine: &Docker, launch: &Launch, say: &dyn Fn(&str)) -> Result
         environment: launch.environment.clone(),
         tty: std::io::stderr().is_terminal(),
     };
-    engine::create(engine, &launch.instance, spec).await
+    engine::create(&engine, &launch.instance, spec).await?;
+    Ok(engine)
 }
 
 /// Starts the master's container, shows what it says, passes signals on and waits for its end.
@@ -199,33 +216,26 @@ fn socket() -> String {
 }
 
 /// Builds an image that holds one static binary.
-async fn build(
-    instance: &Instance,
-    kind: &str,
-    dockerfile: &str,
-    program: &Path,
-    name: &str,
-) -> Result<(), BackendError> {
-    let tag = engine::image(instance, kind);
+async fn build(launch: &Launch, kind: &str, dockerfile: &str, program: &Path) -> Result<(), BackendError> {
+    let tag = engine::image(&launch.instance, kind);
     let fail = |why: String| BackendError::new(format!("build image {tag}"), why);
     // The context holds what the image needs and nothing else: it is sent to the engine as a whole.
-    let context = std::env::temp_dir().join(format!("hearsay-image-{}-{kind}", std::process::id()));
+    let context = launch.scratch.join(kind);
     let fill = || -> std::io::Result<()> {
         fs::create_dir(&context)?;
-        fs::copy(program, context.join(name))?;
+        fs::copy(program, context.join(format!("gossip-{kind}")))?;
         fs::write(context.join("Dockerfile"), dockerfile)
     };
-    let labels: Vec<String> = engine::labels(instance).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    fill().map_err(|why| fail(format!("{}: {why}", context.display())))?;
+    let labels = engine::labels(&launch.instance);
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let folder = context.to_string_lossy().into_owned();
     let mut arguments = vec!["build", "--quiet", "--network", "none", "--tag", &tag];
     arguments.extend(labels.iter().flat_map(|label| ["--label", label.as_str()]));
     arguments.push(&folder);
-    let result = match fill() {
-        Ok(()) => docker_cli(&arguments).await.map(|_| ()),
-        Err(why) => Err(format!("{}: {why}", context.display())),
-    };
+    docker_cli(&arguments).await.map_err(fail)?;
     let _ = fs::remove_dir_all(&context);
-    result.map_err(fail)
+    Ok(())
 }
 
 async fn docker_cli(arguments: &[&str]) -> Result<String, String> {
