@@ -6,6 +6,9 @@ use event_log::record::{Line, What};
 
 use crate::load::Nanos;
 
+/// Stamps beyond ± 73 years are nonsense; they are cut so that differences of stamps cannot overflow.
+const STAMP_MAX: Nanos = Nanos::MAX / 4;
+
 /// All measured offsets of a log, by node, each with its place in the log.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets {
@@ -36,7 +39,7 @@ impl Offsets {
             let above = list.partition_point(|(place, _)| *place <= position);
             list[above.saturating_sub(1)].1
         });
-        Nanos::try_from(at_ns).unwrap_or(Nanos::MAX).saturating_add(offset)
+        Nanos::try_from(at_ns).unwrap_or(Nanos::MAX).saturating_add(offset).clamp(-STAMP_MAX, STAMP_MAX)
     }
 
     /// How many nodes read another clock than the master: those with an offset or an error that is not zero.
@@ -78,6 +81,13 @@ mod tests {
         assert_eq!(offsets.correct(2, "a", 100), 110);
         assert_eq!(offsets.correct(4, "a", 100), 80);
         assert_eq!(offsets.correct(4, "b", 100), 100, "a node without a measurement shares the master's clock");
+    }
+
+    #[test]
+    fn nonsense_stamps_cannot_make_differences_overflow() {
+        let offsets = Offsets::of(&[offset("a", i64::MIN, 0), offset("b", i64::MAX, 0)]);
+        let (early, late) = (offsets.correct(5, "a", 0), offsets.correct(5, "b", u64::MAX));
+        assert!(late.checked_sub(early).is_some_and(|difference| difference > 0));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::fit::{Comparison, SizeTimes, compare};
 use crate::load::Experiment;
 use crate::metrics::RunMetrics;
 use crate::metrics::times::{SHARE_NAMES, SHARES};
+use crate::plot::slug;
 use crate::stats::{kolmogorov_smirnov, median, rng};
 use crate::theory;
 use crate::theory::phases::Model;
@@ -24,6 +25,8 @@ pub struct Study {
 pub struct SettingStudy {
     /// Name of the setting.
     pub name: String,
+    /// The name as a part of file names, different from that of every other setting.
+    pub slug: String,
     /// Places of its runs in [`Experiment::runs`], from the smallest size to the largest; only runs with events.
     pub runs: Vec<usize>,
     /// For each share the comparison of the laws, or why there is none.
@@ -74,16 +77,25 @@ impl Study {
                 names.push(run.key.setting.clone());
             }
         }
-        let settings = names.iter().filter_map(|name| SettingStudy::of(&experiment, &metrics, name)).collect();
+        let mut settings: Vec<SettingStudy> = Vec::new();
+        for name in &names {
+            let taken = |candidate: &String| settings.iter().any(|setting| setting.slug == *candidate);
+            let numbered = (2..).map(|number| format!("{}-{number}", slug(name)));
+            let slug = std::iter::once(slug(name)).chain(numbered).find(|candidate| !taken(candidate));
+            settings.extend(slug.and_then(|slug| SettingStudy::of(&experiment, &metrics, name, slug)));
+        }
         Self { experiment, metrics, settings }
     }
 }
 
 impl SettingStudy {
-    fn of(experiment: &Experiment, metrics: &[RunMetrics], name: &str) -> Option<Self> {
+    fn of(experiment: &Experiment, metrics: &[RunMetrics], name: &str, slug: String) -> Option<Self> {
         let runs = &experiment.runs;
         let mut places: Vec<usize> = (0..runs.len())
-            .filter(|place| runs[*place].key.setting == name && !runs[*place].events.is_empty())
+            .filter(|place| {
+                let run = &runs[*place];
+                run.key.setting == name && run.key.size > 0 && !run.events.is_empty()
+            })
             .collect();
         if places.is_empty() {
             return None;
@@ -104,7 +116,7 @@ impl SettingStudy {
                 .map(|model| predict(model, &places, experiment, metrics, name)),
             None => Err(format!("No prediction is drawn: the plan has no setting \"{name}\".")),
         };
-        Some(Self { name: name.to_owned(), runs: places, fits, prediction })
+        Some(Self { name: name.to_owned(), slug, runs: places, fits, prediction })
     }
 }
 

@@ -227,7 +227,7 @@ fn failure_detection_is_that_of_the_script() {
     let words = words(&study);
     has(
         &words,
-        "0 of 1 crashes were found by every survivor; 1 declarations of death were about nodes that lived and were awake, 1 about",
+        "0 of 1 crashes were found by every survivor; living nodes were declared dead 1 times while awake, 1 times while asleep",
     );
     has(&words, "n002 declared n003 dead, which lived and was awake");
     has(&words, "n001 declared n009 dead, which lived and was asleep");

@@ -167,3 +167,21 @@ fn the_report_can_be_written_elsewhere_and_an_older_one_is_replaced() {
     assert!(!out.join("plots/run-99-old.svg").exists(), "a picture of another report was left behind");
     assert!(text(&out.join("report.md")).contains("N = 16 is the only size"));
 }
+
+#[test]
+fn settings_whose_names_look_alike_keep_their_own_pictures() {
+    let folder = folder("alike");
+    let mut plan = plan();
+    plan.cluster.sizes = vec![16];
+    plan.events.count = 4;
+    plan.settings.truncate(1);
+    plan.settings[0].name = "a b".to_owned();
+    let mut twin = plan.settings[0].clone();
+    twin.name = "a-b".to_owned();
+    plan.settings.push(twin);
+    synthetic::simulate(&plan).write(&folder.join("records.jsonl"), &synthetic::manifest(plan));
+    assert!(analyse(&[&folder]).status.success());
+    for name in ["spread-a-b", "spread-a-b-2", "hops-a-b", "hops-a-b-2"] {
+        assert!(folder.join(format!("plots/{name}.svg")).is_file(), "{name}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::metrics::paths::VIAS;
 use crate::metrics::times::{SHARE_NAMES, Summary};
 use crate::plot::scaling::{Panel, Scaling, SettingLine, settings};
 use crate::plot::spread::{RunSpread, SettingSpread, events_in_words};
-use crate::plot::{PlotError, hops, slug};
+use crate::plot::{PlotError, hops};
 use crate::report::format::{NEVER, NONE, bytes, count, interval, ms, or_none, percent, significant};
 use crate::report::{Block, Report, Table, faults};
 use crate::study::{SettingStudy, Study};
@@ -197,9 +197,12 @@ fn summary(study: &Study) -> Vec<String> {
     let found: usize = metrics.iter().map(|m| m.detection.crashes_found()).sum();
     let awake: usize = metrics.iter().map(|m| m.detection.false_deaths_awake()).sum();
     let asleep: usize = metrics.iter().map(|m| m.detection.false_deaths.len()).sum::<usize>() - awake;
+    let killed = match crashes {
+        0 => "no node was killed".to_owned(),
+        _ => format!("{found} of {crashes} crashes were found by every survivor"),
+    };
     lines.push(format!(
-        "Failure detection: {found} of {crashes} crashes were found by every survivor; {awake} declarations of death were about nodes that lived \
-         and were awake, {asleep} about nodes that slept."
+        "Failure detection: {killed}; living nodes were declared dead {awake} times while awake, {asleep} times while asleep."
     ));
     for setting in &study.settings {
         if let (Some(first), Some(last)) = (setting.runs.first(), setting.runs.last()) {
@@ -220,10 +223,25 @@ fn summary(study: &Study) -> Vec<String> {
             }
             line.push_str(". ");
             line.push_str(&law(setting));
+            line.push_str(&agreement(setting));
             lines.push(line);
         }
     }
     lines
+}
+
+/// How the prediction without fitted parameters fares at the largest size, in one sentence.
+fn agreement(setting: &SettingStudy) -> String {
+    let Some(size) = setting.prediction.as_ref().ok().and_then(|prediction| prediction.sizes.last()) else {
+        return String::new();
+    };
+    let (_, p) = size.tests[2];
+    let p = if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
+    format!(
+        " Theory without fitted parameters has a median t99 of {} ms at N = {} ({p}).",
+        ms(size.medians_ms[2]),
+        size.size
+    )
 }
 
 /// What the times to reach 99 % say about the law, in one sentence. (The last node's time has the wider spread, and in small
@@ -279,7 +297,7 @@ fn growth(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
                     ),
                 })
                 .collect();
-            let name = format!("scaling-{}", slug(&setting.name));
+            let name = format!("scaling-{}", setting.slug);
             let events = events_in_words(setting.runs.iter().map(|place| study.metrics[*place].curves.len()));
             let figure =
                 Scaling { name: &name, setting: &setting.name, panels: &panels, events: &events, theory_note: &note }
@@ -425,7 +443,7 @@ fn spread(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
         blocks.push(Block::Heading(3, format!("Spread, setting \"{}\"", setting.name)));
         let run = |place: &usize| (study.experiment.runs[*place].key.size, study.metrics[*place].curves.as_slice());
         let runs: Vec<_> = setting.runs.iter().map(run).collect();
-        let slug = slug(&setting.name);
+        let slug = &setting.slug;
         let name = format!("spread-{slug}");
         blocks.push(Block::Figure(SettingSpread { name: &name, setting: &setting.name, runs: &runs }.figure()?));
         for place in &setting.runs {
@@ -586,7 +604,7 @@ fn paths(study: &Study, blocks: &mut Vec<Block>) -> Result<(), PlotError> {
             .filter(|(_, paths)| paths.total() > 0)
             .collect();
         if !runs.is_empty() {
-            let name = format!("hops-{}", slug(&setting.name));
+            let name = format!("hops-{}", setting.slug);
             blocks.push(Block::Figure(hops::figure(&name, &setting.name, &runs)?));
         }
     }
