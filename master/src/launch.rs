@@ -218,7 +218,8 @@ async fn conduct<B: Backend>(
         name = signals.next() => Err(LaunchError::Interrupted(name)),
     };
     if let Err(error) = &outcome {
-        conductor.display.warn(&format!("broken off: {error}"));
+        tracing::error!(%error, "broken off");
+        conductor.display.note("broken off: saving what was recorded, then stopping all nodes");
         tokio::select! {
             () = conductor.break_off() => {}
             // Whoever is in such a hurry does without the last collection.

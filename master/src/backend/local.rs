@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use event_log::plan::Backend as Kind;
 use tokio::process::Command;
 
 use super::process::{Processes, StateFolder};
@@ -26,10 +25,6 @@ impl Local {
 }
 
 impl Backend for Local {
-    fn kind(&self) -> Kind {
-        Kind::Local
-    }
-
     fn gossip_addr(&self, index: u32) -> Result<SocketAddr, BackendError> {
         let number = u16::try_from(index + 1).ok().filter(|number| *number < u16::MAX);
         let [high, low] = number

@@ -10,7 +10,6 @@ pub mod process;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use event_log::plan::Backend as Kind;
 use thiserror::Error;
 
 /// UDP port of gossip, the same at every node.
@@ -50,9 +49,6 @@ impl BackendError {
 
 /// A place where nodes run.
 pub trait Backend {
-    /// Which one it is.
-    fn kind(&self) -> Kind;
-
     /// The gossip address of the node with this index (from 0).
     ///
     /// # Errors

@@ -11,7 +11,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use event_log::plan::Backend as Kind;
 use tokio::process::Command;
 
 use super::ip::{ip, is_installed, make_pair, remove_link};
@@ -93,10 +92,6 @@ impl Netns {
 }
 
 impl Backend for Netns {
-    fn kind(&self) -> Kind {
-        Kind::Netns
-    }
-
     fn gossip_addr(&self, index: u32) -> Result<SocketAddr, BackendError> {
         self.subnet.gossip_addr(index)
     }

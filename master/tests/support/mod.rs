@@ -137,10 +137,6 @@ impl Pretended {
 }
 
 impl Backend for Pretended {
-    fn kind(&self) -> Kind {
-        Kind::Local
-    }
-
     fn gossip_addr(&self, index: u32) -> Result<SocketAddr, BackendError> {
         Ok(SocketAddr::from(([127, 99, 0, u8::try_from(index + 1).expect("few nodes")], 7400)))
     }

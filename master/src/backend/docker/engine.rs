@@ -30,6 +30,10 @@ const INSTANCE_LABEL: &str = "hearsay.instance";
 /// An engine that does not answer within this time is none.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
+/// What to do about an engine that does not answer.
+const HINT: &str =
+    "is Docker installed and running, and may this user speak to it? On Debian: apt-get install docker.io";
+
 /// A container to be created.
 #[derive(Debug)]
 pub struct Spec<'a> {
@@ -55,10 +59,11 @@ pub struct Spec<'a> {
 /// When none answers.
 pub async fn connect() -> Result<Docker, BackendError> {
     let what = "reach a container engine";
-    let engine = Docker::connect_with_defaults().map_err(|why| BackendError::new(what, why))?;
+    let fail = |why: Error| BackendError::new(what, format!("{why} ({HINT})"));
+    let engine = Docker::connect_with_defaults().map_err(fail)?;
     match tokio::time::timeout(ANSWER_LIMIT, engine.negotiate_version()).await {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(why)) => Err(BackendError::new(what, why)),
+        Ok(Err(why)) => Err(fail(why)),
         Err(_) => Err(BackendError::new(what, format!("it did not answer within {ANSWER_LIMIT:?}"))),
     }
 }

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::Docker;
-use event_log::plan::Backend as Kind;
 use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
@@ -84,10 +83,6 @@ impl Containers {
 }
 
 impl Backend for Containers {
-    fn kind(&self) -> Kind {
-        Kind::Docker
-    }
-
     fn gossip_addr(&self, index: u32) -> Result<SocketAddr, BackendError> {
         self.subnet.gossip_addr(index)
     }
