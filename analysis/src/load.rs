@@ -331,6 +331,12 @@ pub fn understand(log: Log) -> Experiment {
         settled: Vec::new(),
         notes: Vec::new(),
     };
+    if log.unknown > 0 {
+        loader.notes.push(format!(
+            "{} records are of kinds that this version does not know and are left out: the log was written by a newer one.",
+            log.unknown
+        ));
+    }
     for (position, line) in log.lines.iter().enumerate() {
         loader.line(position, line);
     }

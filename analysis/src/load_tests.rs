@@ -31,7 +31,7 @@ pub(crate) fn empty(plan: Plan) -> Experiment {
     let key = plan.runs().first().cloned().expect("a plan has a run");
     let what = What::RunStarted { key, faults: vec![] };
     let line = Line { run: 0, node: MASTER.into(), record: Record { number: 0, at_ns: 0, what } };
-    understand(Log { manifest: manifest(plan), lines: vec![line], truncated: false })
+    understand(Log { manifest: manifest(plan), lines: vec![line], truncated: false, unknown: 0 })
 }
 
 fn plan() -> Plan {
@@ -51,7 +51,7 @@ fn understood(told: Vec<(&str, u64, u64, What)>) -> Experiment {
         .into_iter()
         .map(|(node, number, at_ns, what)| Line { run: 0, node: node.into(), record: Record { number, at_ns, what } })
         .collect();
-    understand(Log { manifest: manifest(plan()), lines, truncated: false })
+    understand(Log { manifest: manifest(plan()), lines, truncated: false, unknown: 0 })
 }
 
 fn added(name: &str, last: u8) -> What {
@@ -189,4 +189,10 @@ fn a_log_whose_last_line_is_cut_is_understood_up_to_there() {
     assert!(experiment.truncated);
     assert_eq!(experiment.stays.len(), 1);
     assert_eq!(experiment.runs[0].outcome, Outcome::Unfinished);
+}
+
+#[test]
+fn records_of_unknown_kinds_are_mentioned() {
+    let experiment = understand(Log { manifest: manifest(plan()), lines: vec![], truncated: false, unknown: 3 });
+    assert!(experiment.notes[0].starts_with("3 records are of kinds"), "{:?}", experiment.notes);
 }
