@@ -97,13 +97,17 @@ fn a_result_folder_becomes_a_report_with_pictures_and_tables() {
         }
         assert!(!report.contains("<quietly>"), "the plan's words became markup");
     }
-    assert_eq!(html.matches("<svg").count(), 2 + 2 + 2 + 6 + 2, "scaling, settings, spread, runs, hops");
+    assert_eq!(
+        html.matches("<svg").count(),
+        2 + 2 + 2 + 6 + 3 + 2,
+        "scaling, settings, spread, runs, side by side, hops"
+    );
     let mut pictures: Vec<String> = fs::read_dir(folder.join("plots"))
         .expect("plots")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     pictures.sort();
-    assert_eq!(pictures.len(), 2 * 14, "{pictures:?}");
+    assert_eq!(pictures.len(), 2 * 17, "{pictures:?}");
     for picture in pictures.iter().filter(|name| name.ends_with(".svg")) {
         assert!(md.contains(&format!("plots/{picture}")), "{picture} is not in report.md");
         let png = fs::read(folder.join("plots").join(picture.replace(".svg", ".png"))).expect("its PNG");

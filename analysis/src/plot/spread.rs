@@ -1,12 +1,10 @@
-//! Nodes informed versus time: one figure per run with a thin curve for each event, one figure per setting with all sizes.
+//! Nodes informed versus time: one figure per run with a thin curve for each event, and several runs in one figure.
 
 use plotters::prelude::{LineSeries, Polygon};
 use plotters::style::{Color, RGBColor};
 
 use crate::curves::{Band, Curve, axis_end};
-use crate::plot::style::{
-    Area, Axis, Chart, Drawn, Mark, chart, legend, plain, qualitative, sequential, stroke, titled,
-};
+use crate::plot::style::{Area, Axis, Chart, Drawn, Mark, chart, legend, plain, qualitative, stroke, titled};
 use crate::plot::{Figure, PlotError};
 
 /// Most thin curves in one figure; more than that make one grey mass. The median and the band use all.
@@ -87,47 +85,51 @@ impl RunSpread<'_> {
     }
 }
 
-/// A setting's figure: the runs of all sizes, smallest first.
-#[derive(Debug, Clone, Copy)]
-pub struct SettingSpread<'a> {
+/// Several runs in one figure: all sizes of a setting, or all settings at a size.
+#[derive(Debug, Clone)]
+pub struct Overlay<'a> {
     /// File name.
-    pub name: &'a str,
-    /// Name of the setting.
-    pub setting: &'a str,
-    /// Size and curves of each run.
-    pub runs: &'a [(u32, &'a [Curve])],
+    pub name: String,
+    /// What all series share, in words.
+    pub common: String,
+    /// What a series is: "size" or "setting".
+    pub each: &'static str,
+    /// Name, colour and curves of each series.
+    pub series: Vec<(String, RGBColor, &'a [Curve])>,
 }
 
-impl SettingSpread<'_> {
+impl Overlay<'_> {
     /// Draws it.
     ///
     /// # Errors
     /// [`PlotError::Draw`].
     pub fn figure(&self) -> Result<Figure, PlotError> {
-        let end = self.runs.iter().map(|(_, curves)| axis_end(curves).0).fold(1.0, f64::max);
-        let caption = format!(
-            "Share of the nodes that know of an event versus time, setting \"{}\": median over the events of each size and the \
-             band between their 10 % and 90 % quantiles. Only nodes that were in the cluster and awake throughout are counted.",
-            self.setting
+        let end = self.series.iter().map(|(_, _, curves)| axis_end(curves).0).fold(1.0, f64::max);
+        let cut = |curves: &[Curve]| {
+            curves.iter().filter(|curve| curve.reached_ms.last().is_some_and(|last| *last > end)).count()
+        };
+        let beyond: usize = self.series.iter().map(|(_, _, curves)| cut(curves)).sum();
+        let mut caption = format!(
+            "Share of the nodes that know of an event versus time, {}: median over the events of each {} and the band between their 10 % and \
+             90 % quantiles. Only nodes that were in the cluster and awake throughout are counted.",
+            self.common, self.each
         );
-        let alt = format!("Share informed versus time for all sizes, {}", self.setting);
-        Figure::draw(self.name.to_owned(), alt, caption, SIZE, |area| self.paint(area, end))
+        if beyond > 0 {
+            caption.push_str(&format!(" {beyond} events reached their last node after the right end of the axis."));
+        }
+        let alt = format!("Share informed versus time for each {}, {}", self.each, self.common);
+        Figure::draw(self.name.clone(), alt, caption, SIZE, |area| self.paint(area, end))
     }
 
     fn paint(&self, area: &Area<'_>, end: f64) -> Drawn {
-        let count = self.runs.len();
-        let events = events_in_words(self.runs.iter().map(|(_, curves)| curves.len()));
+        let events = events_in_words(self.series.iter().map(|(_, _, curves)| curves.len()));
         let rest = titled(
             area,
             "Share of nodes informed versus time",
-            &format!("setting: {} · {events} events per size · line: median, band: 10–90 % of events", self.setting),
+            &format!("{} · {events} events per {} · line: median, band: 10–90 % of events", self.common, self.each),
         )?;
-        let entries: Vec<(String, RGBColor, Mark)> = self
-            .runs
-            .iter()
-            .enumerate()
-            .map(|(rank, (size, _))| (format!("N = {size}"), sequential(rank, count), Mark::Line(6)))
-            .collect();
+        let entries: Vec<(String, RGBColor, Mark)> =
+            self.series.iter().map(|(name, color, _)| (name.clone(), *color, Mark::Line(6))).collect();
         let rest = legend(&rest, &entries)?;
         let percent = |share: &f64| format!("{:.0} %", share * 100.0);
         let mut chart = chart(
@@ -135,13 +137,16 @@ impl SettingSpread<'_> {
             &Axis { range: 0.0..end, title: "time since the event's start (ms)", label: &plain, labels: 9 },
             &Axis { range: 0.0..1.04, title: "nodes that know", label: &percent, labels: 6 },
         )?;
-        let bands: Vec<Band> =
-            self.runs.iter().map(|(_, curves)| Band::of(curves, end, POINTS, Curve::share_at)).collect();
-        for (rank, band) in bands.iter().enumerate() {
-            draw_band(&mut chart, band, sequential(rank, count))?;
+        let bands: Vec<(Band, RGBColor)> = self
+            .series
+            .iter()
+            .map(|(_, color, curves)| (Band::of(curves, end, POINTS, Curve::share_at), *color))
+            .collect();
+        for (band, color) in &bands {
+            draw_band(&mut chart, band, *color)?;
         }
-        for (rank, band) in bands.iter().enumerate() {
-            draw_median(&mut chart, band, sequential(rank, count), 5)?;
+        for (band, color) in &bands {
+            draw_median(&mut chart, band, *color, 5)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 pub mod faults;
 pub mod format;
+pub mod growth;
 pub mod html;
 pub mod markdown;
 pub mod sections;

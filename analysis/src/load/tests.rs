@@ -4,7 +4,7 @@ use event_log::SCHEMA;
 use event_log::manifest::{Machine, Manifest};
 use event_log::plan::{Backend, Plan, RunKey};
 use event_log::read::Log;
-use event_log::record::Record;
+use event_log::record::{Line, MASTER, Record, What};
 
 use super::*;
 
