@@ -14,7 +14,8 @@ out=$here/results
 options=()
 
 usage() { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
-say() { printf '%s\n' "$*" >&2; }
+# A terminal that is gone is no reason to stop half way.
+say() { printf '%s\n' "$*" >&2 || true; }
 fail() {
     say "run.sh: $*"
     exit 1

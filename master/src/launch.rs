@@ -228,7 +228,8 @@ async fn conduct<B: Backend>(
     }
     // From here on a signal changes nothing: what was started is ended.
     let stopped = conductor.shut_down().await;
-    println!("result: {}", path.display());
+    // The terminal may be gone by now, which is no reason to end otherwise than intended.
+    let _ = writeln!(std::io::stdout(), "result: {}", path.display());
     outcome?;
     Ok(stopped?)
 }

@@ -1,5 +1,6 @@
 //! `gossip-master`: runs experiments on clusters of real nodes.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -110,7 +111,8 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            // Not eprintln: it panics where the terminal is gone.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             match error {
                 LaunchError::Interrupted(_) => ExitCode::from(u8::try_from(INTERRUPTED).expect("exit codes are bytes")),
                 _ => ExitCode::FAILURE,
