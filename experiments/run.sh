@@ -102,6 +102,12 @@ fi
 
 # ---- run ----
 
+# The programs may be built elsewhere than in the checkout: tell them from what.
+if commit=$(git -C "$root" rev-parse HEAD 2>/dev/null); then
+    HEARSAY_COMMIT=$commit
+    HEARSAY_DIRTY=$([ -z "$(git -C "$root" status --porcelain)" ] && echo false || echo true)
+    export HEARSAY_COMMIT HEARSAY_DIRTY
+fi
 mkdir -p -- "$out"
 before=$(readlink -- "$out/latest" || true)
 code=0

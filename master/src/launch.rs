@@ -141,6 +141,12 @@ async fn run_local(
     conduct(backend, plan, folder, signals).await
 }
 
+/// From what the programs were built: the checkout that holds them, or else the one that holds the plan.
+fn built(request: &Request) -> Build {
+    let program = std::env::current_exe().unwrap_or_default();
+    Build::find(&[&program, &request.plan])
+}
+
 fn size_max(plan: &Plan) -> u32 {
     plan.cluster.sizes.iter().copied().max().unwrap_or(0)
 }
@@ -186,7 +192,7 @@ fn begin(request: &Request, plan: &Plan, kind: Kind) -> Result<Folder, LaunchErr
         std::fs::read_to_string(&request.plan).map_err(|source| StoreError { path: request.plan.clone(), source })?;
     let name = format!("{}-{kind}-{}", plan.name, manifest::stamp(started));
     let path = store::create_folder(&request.out, &name, &text)?;
-    let manifest = manifest::describe(name, plan, kind, Build::find(&request.plan), started);
+    let manifest = manifest::describe(name, plan, kind, built(request), started);
     log_to(&path.join("master.log"))?;
     tracing::info!(plan = %request.plan.display(), seed = plan.seed, backend = %kind, "begin");
     let store = Store::create(&path, &manifest)?;
@@ -244,7 +250,7 @@ async fn run_host(
     std::fs::create_dir_all(&request.out).map_err(system("create the folder of results"))?;
     let out = request.out.canonicalize().map_err(system("find the folder of results"))?;
     let plan_path = request.plan.canonicalize().map_err(system("find the plan"))?;
-    let build = Build::find(&request.plan);
+    let build = built(request);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let arguments = [

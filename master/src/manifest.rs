@@ -25,9 +25,10 @@ pub struct Build {
 }
 
 impl Build {
-    /// What the environment says, at run time or else at build time; otherwise what the checkout around `place` says.
+    /// What the environment says, at run time or else at build time; otherwise what the checkout says in which the first of
+    /// `places` lies that lies in one.
     #[must_use]
-    pub fn find(place: &Path) -> Self {
+    pub fn find(places: &[&Path]) -> Self {
         let variable = |name: &str, built: Option<&str>| {
             std::env::var(name).ok().or_else(|| built.map(str::to_owned)).filter(|value| !value.is_empty())
         };
@@ -35,14 +36,13 @@ impl Build {
             let dirty = variable(DIRTY_VARIABLE, option_env!("HEARSAY_DIRTY")).is_some_and(|value| value == "true");
             return Self { commit, dirty };
         }
-        match git(place, &["rev-parse", "HEAD"]) {
-            Some(commit) => {
-                // Untracked files count: a plan that was never committed cannot be found again by the commit.
-                let dirty = git(place, &["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
-                Self { commit, dirty }
-            }
-            None => Self { commit: "unknown".to_owned(), dirty: false },
-        }
+        let mut commits = places.iter().filter_map(|place| Some((place, git(place, &["rev-parse", "HEAD"])?)));
+        let Some((place, commit)) = commits.next() else {
+            return Self { commit: "unknown".to_owned(), dirty: false };
+        };
+        // Untracked files count: a plan that was never committed cannot be found again by the commit.
+        let dirty = git(place, &["status", "--porcelain"]).is_none_or(|changes| !changes.is_empty());
+        Self { commit, dirty }
     }
 }
 
@@ -140,9 +140,10 @@ mod tests {
             println!("skipped: {COMMIT_VARIABLE} is set and stands above the checkout");
             return;
         }
-        assert_eq!(Build::find(outside.path()), Build { commit: "unknown".to_owned(), dirty: false });
-        if git(Path::new(env!("CARGO_MANIFEST_DIR")), &["rev-parse", "HEAD"]).is_some() {
-            assert_eq!(Build::find(Path::new(env!("CARGO_MANIFEST_DIR"))).commit.len(), 40);
+        assert_eq!(Build::find(&[outside.path()]), Build { commit: "unknown".to_owned(), dirty: false });
+        let inside = Path::new(env!("CARGO_MANIFEST_DIR"));
+        if git(inside, &["rev-parse", "HEAD"]).is_some() {
+            assert_eq!(Build::find(&[outside.path(), inside]).commit.len(), 40);
         }
     }
 }

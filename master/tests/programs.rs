@@ -86,13 +86,16 @@ impl Place {
         let mut command = Command::new(program);
         command.arg("run").arg(self.folder.path().join("plan.toml"));
         command.args(["--backend", backend, "--instance", &self.instance, "--out"]).arg(self.folder.path().join("out"));
+        // The folder of process ids goes with the test.
+        command.env("XDG_RUNTIME_DIR", self.folder.path());
         command.arg("--node-binary").arg(node).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     fn clean(&self) -> String {
-        let output = Command::new(MASTER_PROGRAM).args(["clean", "--instance", &self.instance]).output();
-        let output = output.expect("the master starts");
+        let mut command = Command::new(MASTER_PROGRAM);
+        command.args(["clean", "--instance", &self.instance]).env("XDG_RUNTIME_DIR", self.folder.path());
+        let output = command.output().expect("the master starts");
         assert!(output.status.success(), "{}", text(&output));
         text(&output)
     }

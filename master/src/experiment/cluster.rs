@@ -63,7 +63,8 @@ impl<B: Backend> Conductor<B> {
         if names.is_empty() {
             return Ok(());
         }
-        self.display.phase(&format!("starting {} nodes", names.len()), names.len() as u64);
+        let plural = if names.len() == 1 { "" } else { "s" };
+        self.display.phase(&format!("starting {} node{plural}", names.len()), names.len() as u64);
         let mut started = 0;
         for batch in names.chunks(self.backend.batch().max(1)) {
             let specs: Vec<NodeSpec> = batch.iter().map(|name| self.spec(name)).collect();
