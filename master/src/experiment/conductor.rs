@@ -311,7 +311,8 @@ impl<B: Backend> Conductor<B> {
     /// Takes in the next notice; returns without one when `until` has passed.
     pub(super) async fn pump(&mut self, until: Instant) -> Result<(), ExperimentError> {
         // While a node is lost, look after it even when nothing else happens.
-        let lost = self.fleet.iter().filter_map(|node| node.lost_since).min();
+        let living = self.fleet.iter().filter(|node| node.is_living());
+        let lost = living.filter_map(|node| node.lost_since).min();
         let target = lost.map_or(until, |since| until.min(since + self.options.reconnect_limit));
         if lost.is_some() && target <= Instant::now() {
             self.check_lost()?;
