@@ -1,6 +1,6 @@
 //! The conductor: owns the fleet, the store and the connections, sends orders and takes in what comes back.
 //!
-//! Everything happens in one task. Whatever waits, waits in [`Conductor::pump`], which takes in notices meanwhile; nothing
+//! Everything happens in one task. Whatever waits, waits in `Conductor::pump`, which takes in notices meanwhile; nothing
 //! is polled behind its back.
 
 use std::collections::{BTreeMap, BTreeSet};
