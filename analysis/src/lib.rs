@@ -4,6 +4,8 @@
 //! [`curves`] and [`metrics`] say what that amounts to; [`fit`] and [`theory`] hold the times against N; [`plot`] and
 //! [`report`] show it. Everything random is seeded by the log, so a log has one report.
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod curves;
 pub mod export;

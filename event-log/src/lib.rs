@@ -5,6 +5,8 @@
 //! [`write::Writer`] and [`read::read`] are the only code that knows the file format; the field names stand here and
 //! nowhere else. Nobody parses human logs.
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod control;
 #[cfg(feature = "tokio")]

@@ -4,6 +4,8 @@
 //! models on its way ([`socket`]); what happens is stamped and kept ([`recorder`]) until the master asks for it over a TCP
 //! connection that never passes the fault models ([`control`]). Without a master the agent is an ordinary member.
 
+#![forbid(unsafe_code)]
+
 pub mod agent;
 pub mod config;
 pub mod control;

@@ -3,6 +3,8 @@
 //!
 //! The master takes no part in the gossip and stamps nothing that a node did: see [`event_log::record`].
 
+#![forbid(unsafe_code)]
+
 pub mod backend;
 pub mod clean;
 pub mod clock_sync;

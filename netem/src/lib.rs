@@ -33,6 +33,8 @@
 //! the bound), so that traffic on one link does not change the fates on another, and a delay does not change what is
 //! lost.
 
+#![forbid(unsafe_code)]
+
 pub mod delay;
 pub mod partition;
 pub mod seed;

@@ -1,0 +1,110 @@
+//! What the core takes from the heap: nothing in steady state, and little per member.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use benches::{address, datagram, drain, rumor, settled_node, update};
+use gossip_core::wire::{Encoder, Message, Sender, decode};
+use gossip_core::{ClusterTag, Config, Input, Instant, Node, Setup};
+
+/// Counts what goes through to the system's allocator.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: every call is the system allocator's own.
+#[allow(unsafe_code, reason = "an allocator cannot be counted otherwise")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        // SAFETY: the caller's contract is passed on.
+        unsafe { System.dealloc(block, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The counters are one for the whole process: one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn allocations_of(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+/// Pulls everything out of a node and answers its probes, or it would begin to suspect: that is no steady state.
+fn answer_pings(node: &mut Node<SocketAddr>, now: Instant, sender: Sender) {
+    let (mut buffer, mut answer) = ([0; 1400], [0; 64]);
+    while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
+        let sent = decode::<SocketAddr>(&buffer[..transmit.len], ClusterTag::default()).unwrap();
+        if let Message::Ping { seq } = sent.message {
+            let ack: Message<'_, SocketAddr> = Message::Ack { seq };
+            let len = Encoder::new(&mut answer, ClusterTag::default(), sender, &ack).unwrap().finish();
+            node.handle(now, Input::Datagram { from: transmit.to, bytes: &answer[..len] }).unwrap();
+        }
+    }
+    drain(node, now);
+}
+
+#[test]
+fn a_settled_node_serves_messages_and_timers_without_allocating() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let mut node = settled_node(1_000);
+    let mut now = node.poll_timeout().unwrap();
+    let (members, events) = node.digests();
+    let sender = Sender { incarnation: 0, members, events };
+    let ping = datagram(sender, &Message::Ping { seq: 9 }, []).0;
+    let known = datagram(sender, &Message::Gossip { answer: false }, (1..1_000).map(|index| update(index, 0))).0;
+    let fresh: Vec<_> = (1..=20)
+        .map(|incarnation| {
+            let updates = (1..140).map(|index| update(index, incarnation));
+            datagram(sender, &Message::Gossip { answer: false }, updates).0
+        })
+        .collect();
+    let known_rumors = datagram(sender, &Message::Gossip { answer: true }, (0..10).map(rumor)).0;
+    let mut turn = |node: &mut Node<_>, fresh: &[Vec<u8>]| {
+        for bytes in fresh.iter().chain([&ping, &known, &known_rumors]) {
+            node.handle(now, Input::Datagram { from: address(1), bytes }).unwrap();
+            drain(node, now);
+        }
+        for _ in 0..50 {
+            now = node.poll_timeout().unwrap().max(now);
+            node.handle(now, Input::Timeout).unwrap();
+            answer_pings(node, now, sender);
+        }
+    };
+    // The first turn fills what grows once: queues, the list of drawn peers, the events themselves.
+    turn(&mut node, &fresh[..10]);
+    assert_eq!(allocations_of(|| turn(&mut node, &fresh[10..])), 0);
+}
+
+#[test]
+fn a_member_costs_at_most_128_bytes_of_heap() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let start = Instant::from_millis(1);
+    let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).unwrap();
+    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let before = BYTES.load(Ordering::Relaxed);
+    let mut index = 1;
+    while index < 10_000 {
+        let (bytes, count) = datagram(sender, &Message::Members, (index..10_000).map(|index| update(index, 0)));
+        node.handle(start, Input::Datagram { from: address(1), bytes: &bytes }).unwrap();
+        while node.poll_event().is_some() {}
+        index += count as u32;
+    }
+    let per_member = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
+    assert!(per_member <= 128.0, "{per_member:.1} bytes per member");
+    println!("{per_member:.1} bytes of heap per member at 10,000");
+}
