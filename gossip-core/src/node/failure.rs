@@ -18,9 +18,8 @@ use crate::timer::Timer;
 const RECONNECT_ODDS: u32 = 8;
 
 impl<A: Address> Node<A> {
-    /// A protocol period ends and the next begins.
+    /// A protocol period begins.
     pub(super) fn on_probe_period(&mut self, now: Instant) {
-        self.finish_probe(now);
         if matches!(self.phase, Phase::Leaving(_)) {
             return;
         }
@@ -53,7 +52,8 @@ impl<A: Address> Node<A> {
         }
     }
 
-    fn finish_probe(&mut self, now: Instant) {
+    /// A protocol period ends.
+    pub(super) fn finish_probe(&mut self, now: Instant) {
         self.timers.clear(Timer::ProbeTimeout);
         let Some(probe) = self.probe.take().filter(|probe| !probe.acked) else { return };
         self.counters.probes_failed += 1;

@@ -360,6 +360,8 @@ impl<A: Address> Node<A> {
                 }
                 Timer::ProbeTimeout => self.on_probe_timeout(),
                 Timer::Probe => {
+                    // First, since it changes the score: the period and the timeout within it are scaled by the same one.
+                    self.finish_probe(now);
                     let period = self.awareness.scale(self.config.probe_interval);
                     self.timers.set(Timer::Probe, next_tick(now, deadline, period));
                     self.on_probe_period(now);

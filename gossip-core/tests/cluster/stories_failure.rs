@@ -122,3 +122,18 @@ fn hostile_bytes_are_counted_and_change_nothing() {
     assert_eq!((counters.datagrams_foreign, counters.datagrams_other_version), (3, 1));
     assert_eq!(cluster.host(1).node.digests(), before);
 }
+
+#[test]
+fn a_node_whose_health_just_got_worse_still_asks_others_before_it_accuses() {
+    // Its first failed probe, with three silent helpers, raises the score from 0 to 3: the next timeout is 2 s.
+    let mut cluster = Cluster::converged(14, Config::lan(), 16);
+    cluster.deafen(1, S(12));
+    let before = *cluster.host(1).node.counters();
+    for _ in 0..100 {
+        cluster.run_for(Duration::from_millis(100));
+        let counters = *cluster.host(1).node.counters();
+        let failed = counters.probes_failed - before.probes_failed;
+        assert!(failed <= counters.probes_indirect - before.probes_indirect, "{failed} failed: {counters:?}");
+    }
+    assert!(cluster.host(1).node.health_score() >= 3);
+}
