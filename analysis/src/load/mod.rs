@@ -89,7 +89,7 @@ pub struct Snapshot<T> {
     pub counts: T,
 }
 
-/// What [`What::Traffic`] says.
+/// What [`Traffic`](event_log::record::What::Traffic) says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {
     /// Datagrams given to the kernel.
