@@ -39,7 +39,7 @@ pub struct Args {
     /// Bytes of metadata that every member can read.
     #[arg(long, env = "HEARSAY_METADATA")]
     pub metadata: Option<String>,
-    /// The protocol's configuration as JSON, in the form of a plan's [protocol] table.
+    /// The protocol's configuration as JSON, in the form of the table `protocol` of a plan.
     #[arg(long, env = "HEARSAY_PROTOCOL", value_name = "JSON")]
     pub protocol: Option<String>,
     /// What to log: error, warn, info, debug, trace, or a filter such as gossip_node=debug [default: info].
