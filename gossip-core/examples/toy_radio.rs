@@ -53,7 +53,7 @@ fn main() {
         let _ = stations[turn].handle(now, Input::Timeout);
         if let Some(transmit) = stations[turn].poll_transmit(now, &mut frame) {
             frames += 1;
-            if frames % 5 != 0 {
+            if !frames.is_multiple_of(5) {
                 let (from, bytes) = (stations[turn].local(), &frame[..transmit.len]);
                 let receiver = &mut stations[usize::from(transmit.to.number)];
                 receiver.handle(now, Input::Datagram { from, bytes }).expect("our own frame");
