@@ -21,9 +21,16 @@ impl MemberState {
     }
 }
 
-/// The highest incarnation accepted from the network. A member needs 2^30 refutations to get there; a forged claim at the
-/// top could otherwise never be refuted.
+/// The highest incarnation accepted from the network. A member needs 2^30 refutations to get there. One that a forged claim
+/// brought there stays there: it is heard on, but it can refute nothing more and comes back from the dead only when it
+/// is forgotten.
 pub const INCARNATION_MAX: u32 = 1 << 30;
+
+/// The incarnation after this one. At the top it is the same again: the others would refuse a higher one, and with it every
+/// datagram of the member that states it.
+pub(crate) fn next_incarnation(incarnation: u32) -> u32 {
+    incarnation.saturating_add(1).min(INCARNATION_MAX)
+}
 
 /// What somebody says of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

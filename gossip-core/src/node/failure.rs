@@ -7,7 +7,7 @@ use super::transmit::Outgoing;
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::Event;
-use crate::member::{Claim, MemberState};
+use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{SELF, Slot};
 use crate::probe::{Probe, RELAYS_MAX, Relay};
 use crate::time::Instant;
@@ -41,6 +41,7 @@ impl<A: Address> Node<A> {
         let Some(probe) = self.probe.as_mut().filter(|probe| !probe.acked) else { return };
         let (target, seq, addr) = (probe.target, probe.seq, probe.addr);
         self.counters.probes_indirect += 1;
+        self.unanswered |= !self.suspicions.contains_key(&target);
         let count = usize::from(self.config.indirect_probes);
         self.members.random_peers(count, Some(target), &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
@@ -83,8 +84,18 @@ impl<A: Address> Node<A> {
     pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A) {
         let Some(suspicion) = self.suspicions.get_mut(&slot) else { return };
         if suspicion.confirm(accuser) {
-            self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+            let deadline = suspicion.deadline();
+            self.watch_suspicion(deadline, slot);
             self.updates.insert(slot);
+        }
+    }
+
+    pub(super) fn watch_suspicion(&mut self, deadline: Instant, slot: Slot) {
+        self.suspicion_deadlines.push(Reverse((deadline, slot)));
+        // Refuted and repeated suspicions leave outdated entries behind; anew from those that hold, for a constant cost each.
+        if self.suspicion_deadlines.len() > 2 * self.suspicions.len() + 16 {
+            let deadlines = self.suspicions.iter().map(|(&slot, suspicion)| Reverse((suspicion.deadline(), slot)));
+            self.suspicion_deadlines = deadlines.collect();
         }
     }
 
@@ -113,24 +124,29 @@ impl<A: Address> Node<A> {
         }
     }
 
-    /// Whether this node hears nobody although it holds some for alive whom it does not even suspect: then the fault is
-    /// likely its own, and a suspect could not refute. (Not in the papers.)
+    /// Whether this node hears nobody, not even a member that it asked and does not suspect: then the fault is likely its own,
+    /// and a suspect could not refute. That only suspects are silent is no sign of it: where most members crashed, the
+    /// others hear little for a while. (Not in the papers.)
     fn is_deaf(&self, now: Instant) -> bool {
-        now.since(self.heard) > self.config.probe_interval.saturating_mul(2)
+        self.unanswered
+            && now.since(self.heard) > self.config.probe_interval.saturating_mul(2)
             && self.members.peers().len() > self.suspicions.len()
     }
 
     /// Whoever hears again after a silence may have been the one who was cut off: what it told of its suspicions was told to
     /// nobody, and the suspects could not answer. The time does not count, and the suspicions are told anew.
     pub(super) fn notice_silence(&mut self, now: Instant) {
+        let unanswered = core::mem::take(&mut self.unanswered);
         let silence = now.since(core::mem::replace(&mut self.heard, now));
-        if silence <= self.config.probe_interval.saturating_mul(2) {
+        if !unanswered || silence <= self.config.probe_interval.saturating_mul(2) {
             return;
         }
-        for (&slot, suspicion) in &mut self.suspicions {
-            suspicion.extend(silence);
-            self.updates.insert(slot);
-        }
+        self.extend_suspicions(silence);
+        self.suspicions.keys().for_each(|&slot| self.updates.insert(slot));
+    }
+
+    pub(super) fn extend_suspicions(&mut self, span: Duration) {
+        self.suspicions.values_mut().for_each(|suspicion| suspicion.extend(span));
     }
 
     /// A driver that serves a timer far too late was stalled (starved, suspended, swapped out). Answers may have come in
@@ -144,9 +160,7 @@ impl<A: Address> Node<A> {
         self.awareness.on_stall(self.config.awareness_max);
         self.probe = None;
         self.timers.clear(Timer::ProbeTimeout);
-        for suspicion in self.suspicions.values_mut() {
-            suspicion.extend(late);
-        }
+        self.extend_suspicions(late);
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
@@ -203,17 +217,22 @@ impl<A: Address> Node<A> {
         self.relays.retain(|relay| relay.expires > now);
     }
 
-    /// This node is said to be something else than alive, or to have a higher incarnation: raise it above the claim.
-    pub(super) fn refute(&mut self, claim: Claim, told_by: A) {
+    /// This node is said to be something else than alive, to have a higher incarnation, or other metadata in this one (those
+    /// of a former life that nobody saw end): raise it above the claim.
+    pub(super) fn refute(&mut self, claim: Claim, metadata: Option<&[u8]>, told_by: A) {
         let known = self.members.entry(SELF).claim();
-        if matches!(self.phase, Phase::Leaving(_) | Phase::Left) || !claim.supersedes(known) {
+        let other_life = claim == known && metadata.is_some_and(|bytes| bytes != self.members.metadata(SELF));
+        let incarnation = next_incarnation(claim.incarnation);
+        if matches!(self.phase, Phase::Leaving(_) | Phase::Left)
+            || !(claim.supersedes(known) || other_life)
+            || incarnation == known.incarnation
+        {
             return;
         }
         if !matches!(claim.state, MemberState::Alive) && claim.incarnation == known.incarnation {
             self.awareness.on_refute(self.config.awareness_max);
         }
         self.counters.refutations += 1;
-        let incarnation = claim.incarnation + 1;
         self.members.revive_self(incarnation);
         self.updates.insert(SELF);
         self.events.push_back(Event::Refuted { claim, told_by, incarnation });

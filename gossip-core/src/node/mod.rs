@@ -17,7 +17,7 @@ use crate::backlog::Backlog;
 use crate::config::{Config, ConfigError, event_payload_max};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
-use crate::member::{Claim, MemberState};
+use crate::member::{Claim, INCARNATION_MAX, MemberState, next_incarnation};
 use crate::members::{Members, SELF, Slot};
 use crate::probe::{Probe, Relay};
 use crate::rng::Rng;
@@ -115,6 +115,8 @@ pub struct Node<A> {
     next_seq: u32,
     /// When the last datagram of another node was accepted.
     heard: Instant,
+    /// Whether a member that is not suspected owes the answer to a probe since then.
+    unanswered: bool,
 
     /// When the last anti-entropy exchange was opened, and with whom it runs.
     sync_opened: Option<Instant>,
@@ -132,11 +134,15 @@ impl<A: Address> Node<A> {
     /// A node that knows nobody yet.
     ///
     /// # Errors
-    /// The first value of the configuration that makes no sense, or `metadata_max` for metadata that are too long.
+    /// The first value of the configuration that makes no sense, `metadata_max` for metadata that are too long, or
+    /// `incarnation` for one above [`INCARNATION_MAX`].
     pub fn new(now: Instant, config: Config, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
         config.check()?;
         if setup.metadata.len() > config.metadata_max {
             return Err(ConfigError { name: "metadata_max", rule: "must not be less than the node's own metadata" });
+        }
+        if setup.incarnation > INCARNATION_MAX {
+            return Err(ConfigError { name: "incarnation", rule: "must be at most 2^30" });
         }
         let mut rng = Rng::new(setup.seed);
         let hash_seed = rng.next_u64();
@@ -155,6 +161,7 @@ impl<A: Address> Node<A> {
             suspicion_deadlines: BinaryHeap::new(),
             next_seq: rng.below(1 << 14),
             heard: now,
+            unanswered: false,
             sync_opened: None,
             sync_peer: None,
             timers: Timers::default(),
@@ -311,7 +318,7 @@ impl<A: Address> Node<A> {
                 if metadata.len() > max {
                     return Err(CommandError::MetadataTooLong { len: metadata.len(), max });
                 }
-                let incarnation = self.members.entry(SELF).incarnation + 1;
+                let incarnation = next_incarnation(self.members.entry(SELF).incarnation);
                 self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, Some(metadata));
                 self.updates.insert(SELF);
             }
@@ -322,7 +329,7 @@ impl<A: Address> Node<A> {
     fn start_event(&mut self, now: Instant, payload: &[u8]) -> Result<EventId<A>, CommandError> {
         self.check_payload(payload)?;
         let id = EventId { origin: self.local(), sequence: self.next_sequence };
-        self.next_sequence += 1;
+        self.next_sequence = self.next_sequence.wrapping_add(1);
         let evicted = self.rumors.start(now, id, payload, &self.config);
         self.counters.events_started += 1;
         self.count_evicted(evicted);
@@ -420,11 +427,12 @@ impl<A: Address> Node<A> {
         self.suspicions.remove(&slot);
         if claim.state == MemberState::Suspect {
             let suspicion = Suspicion::new(now, accuser, self.members.live_count(), &self.config);
-            self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+            let deadline = suspicion.deadline();
             self.suspicions.insert(slot, suspicion);
+            self.watch_suspicion(deadline, slot);
         }
         if !claim.state.is_live() {
-            self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, claim.incarnation));
+            self.bury(now, slot, claim.incarnation);
             if self.probe.as_ref().is_some_and(|probe| probe.target == slot) {
                 self.probe = None;
                 self.timers.clear(Timer::ProbeTimeout);
@@ -436,6 +444,18 @@ impl<A: Address> Node<A> {
                 state: claim.state,
                 incarnation: claim.incarnation,
                 told_by,
+            });
+        }
+    }
+
+    /// Remembers when to forget who died or departed.
+    fn bury(&mut self, now: Instant, slot: Slot, incarnation: u32) {
+        self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, incarnation));
+        // A member that dies again and again leaves outdated ones behind. At most half of them are, for a constant cost each.
+        if self.tombstones.len() > 2 * self.members.len() + 16 {
+            let members = &self.members;
+            self.tombstones.retain(|&(_, slot, incarnation)| {
+                members.get(slot).is_some_and(|entry| !entry.state.is_live() && entry.incarnation == incarnation)
             });
         }
     }
@@ -472,3 +492,6 @@ fn next_tick(now: Instant, deadline: Instant, interval: core::time::Duration) ->
     let next = deadline + interval;
     if next <= now { now + interval } else { next }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ impl<A: Address> Node<A> {
             return;
         }
         if addr == self.local() {
-            self.refute(claim, from);
+            self.refute(claim, metadata, from);
             return;
         }
         let Some(slot) = self.members.find(&addr) else {

@@ -4,7 +4,7 @@ use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::Event;
-use crate::member::{Claim, MemberState};
+use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::{Evicted, strategy};
 use crate::sync;
@@ -69,10 +69,12 @@ impl<A: Address> Node<A> {
 
     /// A node that left joins again.
     pub(super) fn come_back(&mut self, now: Instant) {
-        let incarnation = self.members.entry(SELF).incarnation + 1;
+        let incarnation = next_incarnation(self.members.entry(SELF).incarnation);
         self.members.revive_self(incarnation);
         self.updates.insert(SELF);
         self.phase = Phase::Alone;
+        // The suspects of its former membership could not refute while it did not listen.
+        self.extend_suspicions(now.since(self.heard));
         self.heard = now;
         self.arm(now);
     }

@@ -5,5 +5,6 @@
 mod network;
 mod stories_events;
 mod stories_failure;
+mod stories_hostile;
 mod stories_membership;
 mod stories_recording;

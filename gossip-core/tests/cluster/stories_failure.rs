@@ -137,3 +137,14 @@ fn a_node_whose_health_just_got_worse_still_asks_others_before_it_accuses() {
     }
     assert!(cluster.host(1).node.health_score() >= 3);
 }
+
+#[test]
+fn a_few_survivors_of_many_bury_them_all() {
+    for (seed, size) in [(15, 8), (16, 24)] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), size);
+        (3..=size).for_each(|addr| cluster.crash(addr));
+        assert!(cluster.run_until(S(300), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+        cluster.run_for(S(20));
+        assert!(cluster.deaths().iter().all(|&(_, of)| of > 2), "{:?}", cluster.deaths());
+    }
+}

@@ -139,3 +139,38 @@ fn clusters_on_one_network_do_not_merge() {
     }
     assert!(cluster.refused > 0);
 }
+
+#[test]
+fn the_metadata_of_a_new_life_replace_those_of_the_old_though_nobody_saw_it_end() {
+    for metadata in [&b""[..], b"second life"] {
+        let mut cluster = Cluster::converged(10, Config::lan(), 7);
+        cluster.start_with(8, b"first life");
+        cluster.join(8, &[1]);
+        cluster.run_for(S(5));
+        cluster.start_with(8, metadata);
+        cluster.join(8, &[1]);
+        cluster.run_for(S(5));
+        for (addr, host) in cluster.up() {
+            assert_eq!(host.node.member(&8).expect("a member").metadata, metadata, "at {addr}");
+        }
+        let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digests()).collect();
+        assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    }
+}
+
+#[test]
+fn who_comes_back_after_long_does_not_bury_whom_it_suspected_before() {
+    let mut cluster = Cluster::converged(11, Config::lan(), 8);
+    cluster.block(&[2], &[3]);
+    cluster.deafen(3, S(3));
+    let suspects = |cluster: &Cluster| {
+        cluster.up().any(|(addr, host)| addr == 1 && host.node.members().any(|m| m.state == MemberState::Suspect))
+    };
+    assert!(cluster.run_until(S(20), suspects).is_some(), "node 1 suspects node 3");
+    cluster.command(1, Command::Leave).unwrap();
+    cluster.unblock_all();
+    cluster.run_for(S(50));
+    cluster.join(1, &[2]);
+    assert!(cluster.run_until(S(10), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+}

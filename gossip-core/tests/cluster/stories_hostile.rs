@@ -1,0 +1,103 @@
+//! Well-formed lies: what a datagram can do that a faulty or hostile node of the cluster sends.
+
+use std::time::Duration;
+
+use gossip_core::member::INCARNATION_MAX;
+use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Update};
+use gossip_core::{Claim, Command, Config, MemberState};
+
+use crate::network::Cluster;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+
+/// A datagram of this cluster with whatever it is to tell.
+fn forge(cluster: &Cluster, message: &Message<'_, u16>, items: &[Item<'_, u16>]) -> Vec<u8> {
+    let mut buffer = [0; 1400];
+    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let mut encoder = Encoder::new(&mut buffer, cluster.config.cluster, sender, message).expect("it fits");
+    items.iter().for_each(|item| assert!(encoder.push(item)));
+    let len = encoder.finish();
+    buffer[..len].to_vec()
+}
+
+fn claim(addr: u16, incarnation: u32, state: MemberState) -> Item<'static, u16> {
+    let accuser = (state == MemberState::Suspect).then_some(addr);
+    Item::Update(Update { addr, claim: Claim { incarnation, state }, accuser, metadata: None })
+}
+
+#[test]
+fn a_lie_about_a_node_told_to_itself_does_not_silence_it() {
+    for state in [MemberState::Alive, MemberState::Suspect, MemberState::Dead, MemberState::Left] {
+        for incarnation in [0, 1_000_000, INCARNATION_MAX - 1, INCARNATION_MAX] {
+            let mut cluster = Cluster::converged(1, Config::lan(), 5);
+            let bytes = forge(&cluster, &Message::Nack { seq: 1 }, &[claim(3, incarnation, state)]);
+            cluster.inject(3, 1, &bytes);
+            cluster.run_for(S(30));
+            assert!(cluster.is_complete() && cluster.deaths().is_empty(), "{state:?} {incarnation}");
+            assert_eq!(cluster.refused, 0, "{state:?} {incarnation}: the others understand it");
+        }
+    }
+}
+
+#[test]
+fn a_node_at_the_highest_incarnation_comes_back_when_it_is_forgotten() {
+    let mut cluster = Cluster::converged(2, Config::lan(), 5);
+    let bytes = forge(&cluster, &Message::Nack { seq: 1 }, &[claim(3, INCARNATION_MAX, MemberState::Dead)]);
+    cluster.inject(2, 1, &bytes);
+    cluster.run_for(S(5));
+    assert!(!cluster.is_complete(), "believed, and nothing higher can refute it");
+    assert!(cluster.run_until(S(240), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    cluster.command(3, Command::SetMetadata { metadata: b"no overflow" }).unwrap();
+}
+
+#[test]
+fn invented_members_are_buried_and_the_real_ones_are_not() {
+    let mut cluster = Cluster::converged(3, Config::lan(), 8);
+    let invented: Vec<_> = (1_000..1_020).map(|addr| claim(addr, 0, MemberState::Alive)).collect();
+    let bytes = forge(&cluster, &Message::Nack { seq: 1 }, &invented);
+    cluster.inject(2, 1, &bytes);
+    cluster.run_for(S(2));
+    assert!(cluster.sizes().iter().all(|&size| size == 28), "{:?}", cluster.sizes());
+    assert!(cluster.run_until(S(600), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    assert!(cluster.deaths().iter().all(|&(_, of)| of >= 1_000), "{:?}", cluster.deaths());
+}
+
+#[test]
+fn rumors_with_numbers_at_their_ends_are_delivered_once_or_dropped() {
+    let mut cluster = Cluster::converged(4, Config::lan(), 8);
+    let rumor = |sequence, age_ms, hops, payload| Item::Rumor(Rumor { origin: 99, sequence, age_ms, hops, payload });
+    let items = [
+        rumor(u64::MAX, 0, u8::MAX, &b""[..]),
+        rumor(0, u32::MAX, 1, b"older than any lifetime"),
+        rumor(1, 59_999, 1, b"nearly expired"),
+    ];
+    let bytes = forge(&cluster, &Message::Gossip { answer: true }, &items);
+    cluster.inject(2, 1, &bytes);
+    cluster.run_for(S(5));
+    for (addr, host) in cluster.up() {
+        let of = |sequence| host.delivered.iter().filter(|delivery| delivery.id.sequence == sequence).count();
+        assert_eq!((of(u64::MAX), of(0)), (1, 0), "at {addr}");
+        assert!(of(1) <= 1, "at {addr}");
+    }
+    assert_eq!(cluster.host(2).node.counters().events_expired, 1);
+    assert!(cluster.host(3).delivered.iter().all(|delivery| delivery.hops == u8::MAX), "counts to its end and stays");
+}
+
+#[test]
+fn nobody_is_made_to_accuse_by_the_accused() {
+    // An accusation that names the accused, or this node itself, as accuser; and one by the dead.
+    let mut cluster = Cluster::converged(5, Config::lan(), 6);
+    for accuser in [3, 2, 77] {
+        let update = Update {
+            addr: 3,
+            claim: Claim { incarnation: 0, state: MemberState::Suspect },
+            accuser: Some(accuser),
+            metadata: None,
+        };
+        let bytes = forge(&cluster, &Message::Nack { seq: 1 }, &[Item::Update(update)]);
+        cluster.inject(2, 1, &bytes);
+    }
+    cluster.run_for(S(30));
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    assert_eq!(cluster.host(1).node.member(&3).unwrap().incarnation, 1, "refuted");
+}
