@@ -49,8 +49,8 @@ pub enum Order {
     Heal,
     /// Say goodbye and end.
     Leave,
-    /// Send all records that were not acknowledged, then [`Report::Collected`]. Records numbered below `acknowledged` are
-    /// with the master and may be forgotten.
+    /// Send all records that were neither acknowledged nor sent on this connection before, then [`Report::Collected`].
+    /// Records numbered below `acknowledged` are with the master and may be forgotten.
     Collect {
         /// The number of the first record that the master does not have.
         acknowledged: u64,

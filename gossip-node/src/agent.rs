@@ -8,7 +8,7 @@ use std::time::Duration;
 use event_log::clock::{boot_id, now_ns, process_cpu_ns};
 use event_log::control::{Impairment, Order, Report};
 use event_log::record::{EventKey, MemberState, Via, What};
-use gossip_core::{Command, Event, Input, InputError, Instant, Node, Outcome, Setup};
+use gossip_core::{Command, CommandError, Event, Input, InputError, Instant, Node, Outcome, Setup};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -70,7 +70,9 @@ struct Agent {
     node: Node<SocketAddr>,
     socket: GossipSocket,
     recorder: Recorder,
-    reports: Option<mpsc::UnboundedSender<Report>>,
+    reports: Option<mpsc::Sender<Report>>,
+    /// Records below this number went out through `reports`.
+    reported: u64,
     /// Faults in force.
     faults: BTreeSet<u32>,
     buffer: Vec<u8>,
@@ -99,6 +101,7 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         socket,
         recorder: Recorder::default(),
         reports: None,
+        reported: 0,
         faults: BTreeSet::new(),
         buffer,
         left: false,
@@ -156,6 +159,7 @@ impl Agent {
                     match message {
                         Message::Connected(reports) => {
                             self.reports = Some(reports);
+                            self.reported = 0;
                             orphaned_at = None;
                             Flow::Continue
                         }
@@ -299,6 +303,12 @@ impl Agent {
     }
 
     fn start_event(&mut self, index: u32, payload_bytes: u32) {
+        let max = gossip_core::event_payload_max::<SocketAddr>(self.node.config());
+        if payload_bytes as usize > max {
+            let error = CommandError::PayloadTooLong { len: payload_bytes as usize, max };
+            self.report(Report::Refused { reason: format!("event {index}: {error}") });
+            return;
+        }
         let payload = vec![0x68; payload_bytes as usize];
         let at_ns = now_ns();
         let command = Command::StartEvent { payload: &payload };
@@ -345,15 +355,21 @@ impl Agent {
 
     fn send_records(&mut self) {
         let Some(reports) = &self.reports else { return };
-        for record in self.recorder.waiting() {
-            let _ = reports.send(Report::Record { record: record.clone() });
+        for record in self.recorder.waiting_from(self.reported) {
+            if reports.try_send(Report::Record { record: record.clone() }).is_err() {
+                warn!("the master does not take its records");
+                return;
+            }
+            self.reported = record.number + 1;
         }
-        let _ = reports.send(Report::Collected { next: self.recorder.next() });
+        self.report(Report::Collected { next: self.recorder.next() });
     }
 
     fn report(&self, report: Report) {
-        if let Some(reports) = &self.reports {
-            let _ = reports.send(report);
+        if let Some(reports) = &self.reports
+            && let Err(error) = reports.try_send(report)
+        {
+            warn!(%error, "a report is lost");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use event_log::record::{Record, What};
 
 /// Most records that wait. At the bound new ones are refused and counted: what is there already is part of the story.
-const RECORDS_MAX: usize = 1 << 18;
+pub const RECORDS_MAX: usize = 1 << 18;
 
 /// The records that the master does not have yet.
 #[derive(Debug, Default)]
@@ -33,9 +33,11 @@ impl Recorder {
         }
     }
 
-    /// The records that wait, oldest first.
-    pub fn waiting(&self) -> impl Iterator<Item = &Record> {
-        self.waiting.iter()
+    /// The records from `number` on that wait, oldest first.
+    pub fn waiting_from(&self, number: u64) -> impl Iterator<Item = &Record> {
+        // Numbers have no gaps.
+        let first = self.waiting.front().map_or(0, |record| number.saturating_sub(record.number));
+        self.waiting.iter().skip(usize::try_from(first).unwrap_or(usize::MAX))
     }
 
     /// The number that the next record will get.
@@ -62,10 +64,12 @@ mod tests {
             recorder.record(at, What::NodeStopped);
         }
         recorder.acknowledge(3);
-        assert_eq!(recorder.waiting().map(|record| record.number).collect::<Vec<_>>(), [3, 4]);
+        let from = |number| recorder.waiting_from(number).map(|record| record.number).collect::<Vec<_>>();
+        assert_eq!((from(0), from(3), from(4)), (vec![3, 4], vec![3, 4], vec![4]));
+        assert_eq!((from(5), from(u64::MAX)), (vec![], vec![]));
         recorder.acknowledge(1);
         recorder.acknowledge(99);
-        assert_eq!((recorder.waiting().count(), recorder.next()), (0, 5));
+        assert_eq!((recorder.waiting_from(0).count(), recorder.next()), (0, 5));
     }
 
     #[test]
@@ -74,6 +78,6 @@ mod tests {
         for at in 0..RECORDS_MAX as u64 + 2 {
             recorder.record(at, What::NodeStopped);
         }
-        assert_eq!((recorder.waiting().count(), recorder.refused()), (RECORDS_MAX, 2));
+        assert_eq!((recorder.waiting_from(0).count(), recorder.refused()), (RECORDS_MAX, 2));
     }
 }
