@@ -81,6 +81,6 @@ counters! {
     syncs_opened,
     /// Anti-entropy exchanges answered.
     syncs_answered,
-    /// Messages of anti-entropy that nobody had asked for.
+    /// Messages of anti-entropy that nobody had asked for, that came from no member, or that came too thick and fast.
     syncs_refused,
 }

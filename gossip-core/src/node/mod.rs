@@ -121,6 +121,8 @@ pub struct Node<A> {
     /// When the last anti-entropy exchange was opened, and with whom it runs.
     sync_opened: Option<Instant>,
     sync_peer: Option<A>,
+    /// Exchanges answered since the last gossip round.
+    sync_answers: u8,
 
     timers: Timers,
     outgoing: VecDeque<Outgoing<A>>,
@@ -164,6 +166,7 @@ impl<A: Address> Node<A> {
             unanswered: false,
             sync_opened: None,
             sync_peer: None,
+            sync_answers: 0,
             timers: Timers::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),

@@ -17,8 +17,13 @@ const LEAVE_ROUNDS: u8 = 3;
 /// Members that hear a goodbye in each of its rounds, at least.
 const LEAVE_FANOUT: u8 = 3;
 
+/// Anti-entropy exchanges that a node answers from one gossip round to the next. A request of 27 bytes may bring all events
+/// that are kept, and its sender's address may be forged; who is refused finds another member, or asks again.
+const SYNC_ANSWERS_MAX: u8 = 4;
+
 impl<A: Address> Node<A> {
     pub(super) fn on_gossip_round(&mut self) {
+        self.sync_answers = 0;
         if let Phase::Leaving(rounds) = self.phase {
             self.on_leave_round(rounds);
             return;
@@ -116,6 +121,11 @@ impl<A: Address> Node<A> {
         if members | events == 0 {
             return;
         }
+        if self.sync_answers >= SYNC_ANSWERS_MAX {
+            self.counters.syncs_refused += 1;
+            return;
+        }
+        self.sync_answers += 1;
         self.counters.syncs_answered += 1;
         self.enqueue(Outgoing::Page {
             to: from,
@@ -128,7 +138,7 @@ impl<A: Address> Node<A> {
         if !want {
             return;
         }
-        // Only who was asked may ask back, and only once: nobody can make this node send its table to a forged address.
+        // Only who was asked may ask back, and only once.
         if self.sync_peer != Some(from) {
             self.counters.syncs_refused += 1;
             return;

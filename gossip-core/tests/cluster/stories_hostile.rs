@@ -101,3 +101,23 @@ fn nobody_is_made_to_accuse_by_the_accused() {
     assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
     assert_eq!(cluster.host(1).node.member(&3).unwrap().incarnation, 1, "refuted");
 }
+
+#[test]
+fn a_flood_of_anti_entropy_is_answered_a_few_times_a_round() {
+    let mut cluster = Cluster::converged(6, Config::lan(), 4);
+    for _ in 0..50 {
+        cluster.start_event(1, &[7; 1_000]);
+    }
+    cluster.run_for(S(5));
+    let digest = [0xff; 4];
+    let bytes = forge(&cluster, &Message::SyncOpen { bits: 0, members: &digest, events: &digest }, &[]);
+    let before = cluster.bytes;
+    (0..1_000).for_each(|_| cluster.inject(2, 99, &bytes));
+    let answers = (cluster.bytes - before) / 50_000;
+    assert!((4..=5).contains(&answers), "{answers} times all events");
+    assert_eq!(cluster.host(2).node.counters().syncs_refused, 996);
+    cluster.run_for(S(1));
+    let before = cluster.bytes;
+    cluster.inject(2, 99, &bytes);
+    assert!(cluster.bytes - before > 50_000, "and again in the next round");
+}
