@@ -91,7 +91,7 @@ fn a_settled_node_serves_messages_and_timers_without_allocating() {
 }
 
 #[test]
-fn a_member_costs_at_most_128_bytes_of_heap() {
+fn a_member_costs_at_most_64_bytes_of_heap() {
     let _guard = ONE_AT_A_TIME.lock().unwrap();
     let start = Instant::from_millis(1);
     let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).unwrap();
@@ -105,6 +105,6 @@ fn a_member_costs_at_most_128_bytes_of_heap() {
         index += count as u32;
     }
     let per_member = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
-    assert!(per_member <= 128.0, "{per_member:.1} bytes per member");
+    assert!(per_member <= 64.0, "{per_member:.1} bytes per member");
     println!("{per_member:.1} bytes of heap per member at 10,000");
 }

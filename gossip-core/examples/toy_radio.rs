@@ -16,6 +16,8 @@ struct Station {
 }
 
 impl Address for Station {
+    type Stored = Self;
+
     const ENCODED_MAX: usize = 2;
 
     fn encode(&self, out: &mut [u8]) -> Option<usize> {

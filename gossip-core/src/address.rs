@@ -8,6 +8,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 ///
 /// The address *is* the identity of a member; a node that moves to another address is another member.
 pub trait Address: Copy + Eq + Ord + Hash + Debug {
+    /// The form in which the member table keeps an address: `Self`, unless there is a shorter one. What it leaves out is
+    /// left out everywhere: two addresses with the same stored form are one.
+    type Stored: Copy + Eq + Debug + From<Self> + Into<Self>;
+
     /// The most bytes that [`encode`](Self::encode) writes.
     const ENCODED_MAX: usize;
 
@@ -23,8 +27,10 @@ pub trait Address: Copy + Eq + Ord + Hash + Debug {
 
 /// One byte of family (4 or 6), the IP address, the port in network order: 7 or 19 bytes.
 ///
-/// The flow label and scope of an IPv6 address mean something on one host only and are not sent.
+/// The flow label and scope of an IPv6 address mean something on one host only: they are neither kept nor sent, so link-local
+/// addresses will not do.
 impl Address for SocketAddr {
+    type Stored = CompactSocketAddr;
     const ENCODED_MAX: usize = 19;
 
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
@@ -62,8 +68,39 @@ impl Address for SocketAddr {
     }
 }
 
+/// A [`SocketAddr`] in 19 bytes instead of 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactSocketAddr {
+    ip: [u8; 16],
+    port: [u8; 2],
+    is_v6: bool,
+}
+
+impl From<SocketAddr> for CompactSocketAddr {
+    fn from(addr: SocketAddr) -> Self {
+        let mut ip = [0; 16];
+        match addr.ip() {
+            IpAddr::V4(v4) => ip[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => ip = v6.octets(),
+        }
+        Self { ip, port: addr.port().to_ne_bytes(), is_v6: addr.is_ipv6() }
+    }
+}
+
+impl From<CompactSocketAddr> for SocketAddr {
+    fn from(addr: CompactSocketAddr) -> Self {
+        let port = u16::from_ne_bytes(addr.port);
+        if addr.is_v6 {
+            return Self::new(Ipv6Addr::from(addr.ip).into(), port);
+        }
+        let [a, b, c, d, ..] = addr.ip;
+        Self::new(Ipv4Addr::new(a, b, c, d).into(), port)
+    }
+}
+
 /// Two bytes in network order: a radio's short address, or the index of a node in a simulation.
 impl Address for u16 {
+    type Stored = Self;
     const ENCODED_MAX: usize = 2;
 
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
@@ -87,6 +124,7 @@ mod tests {
             let mut bytes = [0; 19];
             let len = address.encode(&mut bytes).unwrap();
             assert_eq!(SocketAddr::decode(&bytes[..len]), Some((address, len)));
+            assert_eq!(SocketAddr::from(CompactSocketAddr::from(address)), address);
             for short in 0..len {
                 assert_eq!(SocketAddr::decode(&bytes[..short]), None);
                 assert_eq!(address.encode(&mut [0; 19][..short]), None);

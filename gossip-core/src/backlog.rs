@@ -51,6 +51,8 @@ impl Backlog {
     pub(crate) fn insert(&mut self, slot: u32) {
         self.remove(slot);
         if self.links.len() <= slot as usize {
+            let missing = slot as usize + 1 - self.links.len();
+            grow(&mut self.links, missing);
             self.links.resize(slot as usize + 1, Link { previous: NONE, next: NONE, sent: IDLE });
         }
         self.push_back(slot, 0);
@@ -115,6 +117,14 @@ impl Backlog {
         queue.tail = slot;
         queue.len += 1;
         self.len += 1;
+    }
+}
+
+/// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
+/// to copy it sixteen times while it grows is cheap against what brings the members.
+pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
+    if table.capacity() - table.len() < more {
+        table.reserve_exact(more + table.len() / 16 + 4);
     }
 }
 

@@ -69,7 +69,7 @@ mod timer;
 pub mod typed;
 pub mod wire;
 
-pub use address::Address;
+pub use address::{Address, CompactSocketAddr};
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
 pub use counters::Counters;
 pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};

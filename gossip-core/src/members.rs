@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::address::Address;
+use crate::backlog;
 use crate::member::{Claim, MemberState};
 use crate::permutation::Permutation;
 use crate::rng::Rng;
@@ -24,25 +25,29 @@ pub(crate) type Slot = u32;
 pub(crate) const SELF: Slot = 0;
 
 const NOT_LIVE: u32 = u32::MAX;
+const FREE: u32 = u32::MAX - 1;
 
 #[derive(Debug, Clone)]
-pub(crate) struct Entry<A> {
-    pub(crate) addr: A,
+pub(crate) struct Entry<A: Address> {
+    addr: A::Stored,
     pub(crate) incarnation: u32,
-    /// Place in the list of the live, or [`NOT_LIVE`].
+    /// Place in the list of the live, or [`NOT_LIVE`], or [`FREE`].
     position: u32,
     pub(crate) state: MemberState,
-    occupied: bool,
 }
 
-impl<A> Entry<A> {
+impl<A: Address> Entry<A> {
+    pub(crate) fn addr(&self) -> A {
+        self.addr.into()
+    }
+
     pub(crate) fn claim(&self) -> Claim {
         Claim { incarnation: self.incarnation, state: self.state }
     }
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Members<A> {
+pub(crate) struct Members<A: Address> {
     entries: Vec<Entry<A>>,
     free: Vec<Slot>,
     index: HashTable<Slot>,
@@ -97,19 +102,20 @@ impl<A: Address> Members<A> {
     }
 
     pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
-        self.index.find(self.hasher.hash_one(addr), |&slot| self.entries[slot as usize].addr == *addr).copied()
+        let addr = A::Stored::from(*addr);
+        self.index.find(hash::<A>(&self.hasher, addr), |&slot| self.entries[slot as usize].addr == addr).copied()
     }
 
     /// The entry of a slot that is in use.
     pub(crate) fn entry(&self, slot: Slot) -> &Entry<A> {
         let entry = &self.entries[slot as usize];
-        debug_assert!(entry.occupied, "slot {slot} is free");
+        debug_assert!(entry.position != FREE, "slot {slot} is free");
         entry
     }
 
     /// The entry, if the slot is in use.
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<A>> {
-        self.entries.get(slot as usize).filter(|entry| entry.occupied)
+        self.entries.get(slot as usize).filter(|entry| entry.position != FREE)
     }
 
     pub(crate) fn metadata(&self, slot: Slot) -> &[u8] {
@@ -131,30 +137,26 @@ impl<A: Address> Members<A> {
 
     /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
     pub(crate) fn slots_from(&self, start: Slot) -> impl Iterator<Item = Slot> + '_ {
-        (start..self.entries.len() as Slot).filter(|&slot| self.entries[slot as usize].occupied)
+        (start..self.entries.len() as Slot).filter(|&slot| self.entries[slot as usize].position != FREE)
     }
 
     /// Adds a member that is not in the table.
     pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<&[u8]>) -> Slot {
-        let entry = Entry {
-            addr,
-            incarnation: claim.incarnation,
-            position: NOT_LIVE,
-            state: MemberState::Left,
-            occupied: true,
-        };
+        let addr = A::Stored::from(addr);
+        let entry = Entry { addr, incarnation: claim.incarnation, position: NOT_LIVE, state: MemberState::Left };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.entries[slot as usize] = entry;
                 slot
             }
             None => {
+                backlog::grow(&mut self.entries, 1);
                 self.entries.push(entry);
                 (self.entries.len() - 1) as Slot
             }
         };
         let Self { index, hasher, entries, .. } = self;
-        index.insert_unique(hasher.hash_one(addr), slot, |&slot| hasher.hash_one(entries[slot as usize].addr));
+        index.insert_unique(hash::<A>(hasher, addr), slot, |&slot| hash::<A>(hasher, entries[slot as usize].addr));
         self.set(slot, claim, metadata);
         slot
     }
@@ -180,11 +182,11 @@ impl<A: Address> Members<A> {
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
         self.set(slot, claim, None);
         self.metadata.remove(&slot);
-        let hash = self.hasher.hash_one(self.entries[slot as usize].addr);
+        let hash = hash::<A>(&self.hasher, self.entries[slot as usize].addr);
         if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
             found.remove();
         }
-        self.entries[slot as usize].occupied = false;
+        self.entries[slot as usize].position = FREE;
         self.free.push(slot);
     }
 
@@ -194,6 +196,7 @@ impl<A: Address> Members<A> {
         let live = entry.state.is_live();
         if live && entry.position == NOT_LIVE {
             entry.position = self.live.len() as u32;
+            backlog::grow(&mut self.live, 1);
             self.live.push(slot);
         } else if !live && entry.position != NOT_LIVE {
             let position = core::mem::replace(&mut entry.position, NOT_LIVE) as usize;
@@ -207,7 +210,7 @@ impl<A: Address> Members<A> {
     /// What a live member adds to the digests; nothing for one that is not live.
     fn fingerprint(&self, slot: Slot) -> Option<(u32, u32)> {
         let entry = &self.entries[slot as usize];
-        entry.state.is_live().then(|| sync::member_fingerprint(&entry.addr, entry.incarnation, self.metadata(slot)))
+        entry.state.is_live().then(|| sync::member_fingerprint(&entry.addr(), entry.incarnation, self.metadata(slot)))
     }
 
     /// Up to `count` distinct random live members, none of them `except`. Draws with rejection, so that the cost is that of
@@ -260,6 +263,11 @@ impl<A: Address> Members<A> {
     }
 }
 
+/// Addresses that are one in their stored form have one hash.
+fn hash<A: Address>(hasher: &FixedState, addr: A::Stored) -> u64 {
+    hasher.hash_one::<A>(addr.into())
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::collections::BTreeMap;
@@ -282,7 +290,7 @@ mod tests {
         let three = members.find(&3).unwrap();
         members.remove(members.find(&1).unwrap());
         assert_eq!(members.find(&1), None);
-        assert_eq!(members.entry(three).addr, 3);
+        assert_eq!(members.entry(three).addr(), 3);
         assert_eq!((members.len(), members.live_count()), (4, 4));
         members.insert(9, ALIVE, Some(b"meta"));
         assert_eq!(members.metadata(members.find(&9).unwrap()), b"meta");

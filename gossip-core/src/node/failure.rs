@@ -8,7 +8,7 @@ use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
-use crate::members::{SELF, Slot};
+use crate::members::{Entry, SELF, Slot};
 use crate::probe::{Probe, RELAYS_MAX, Relay};
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -28,7 +28,7 @@ impl<A: Address> Node<A> {
         }
         self.maybe_reconnect();
         let Some(target) = self.members.next_probe(&mut self.rng) else { return };
-        let addr = self.members.entry(target).addr;
+        let addr = self.members.entry(target).addr();
         let seq = self.next_seq();
         self.probe = Some(Probe::new(target, addr, seq, now));
         self.counters.probes += 1;
@@ -45,7 +45,7 @@ impl<A: Address> Node<A> {
         let count = usize::from(self.config.indirect_probes);
         self.members.random_peers(count, Some(target), &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
-            let helper = self.members.entry(self.drawn[i]).addr;
+            let helper = self.members.entry(self.drawn[i]).addr();
             if let Some(probe) = &mut self.probe {
                 probe.helpers.push(helper);
             }
@@ -60,7 +60,7 @@ impl<A: Address> Node<A> {
         self.counters.probes_failed += 1;
         let (helpers, silent) = (probe.helpers.len() as u8, probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
-        if self.members.get(probe.target).is_some_and(|entry| entry.addr == probe.addr) {
+        if self.members.get(probe.target).is_some_and(|entry| entry.addr() == probe.addr) {
             self.suspect(now, probe.target);
         }
     }
@@ -249,7 +249,7 @@ impl<A: Address> Node<A> {
                 .members
                 .get(slot)
                 .filter(|entry| entry.state == MemberState::Dead && entry.incarnation == incarnation)
-                .map(|entry| entry.addr),
+                .map(Entry::addr),
             None => Some(self.seeds[pick - self.tombstones.len()]).filter(|seed| self.members.find(seed).is_none()),
         };
         if let Some(to) = lost {

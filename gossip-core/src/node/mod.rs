@@ -18,7 +18,7 @@ use crate::config::{Config, ConfigError, event_payload_max};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 use crate::member::{Claim, INCARNATION_MAX, MemberState, next_incarnation};
-use crate::members::{Members, SELF, Slot};
+use crate::members::{Entry, Members, SELF, Slot};
 use crate::probe::{Probe, Relay};
 use crate::rng::Rng;
 use crate::rumors::{EventId, Rumors};
@@ -92,7 +92,7 @@ enum Phase {
 /// constants, and what happens at each bound is counted. Waiting [`Event`]s are bounded by the driver: one input makes at
 /// most as many as one datagram has items, plus those of timers.
 #[derive(Debug)]
-pub struct Node<A> {
+pub struct Node<A: Address> {
     config: Config,
     rng: Rng,
     phase: Phase,
@@ -228,7 +228,7 @@ impl<A: Address> Node<A> {
     /// This node's address.
     #[must_use]
     pub fn local(&self) -> A {
-        self.members.entry(SELF).addr
+        self.members.entry(SELF).addr()
     }
 
     /// The configuration in force.
@@ -281,7 +281,7 @@ impl<A: Address> Node<A> {
     fn member_at(&self, slot: Slot) -> Member<'_, A> {
         let entry = self.members.entry(slot);
         Member {
-            addr: entry.addr,
+            addr: entry.addr(),
             state: entry.state,
             incarnation: entry.incarnation,
             metadata: self.members.metadata(slot),
@@ -399,7 +399,7 @@ impl<A: Address> Node<A> {
         self.members.set(slot, claim, metadata);
         self.after_change(now, slot, Some(old), told_by, accuser);
         if changed && old.state == claim.state {
-            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr });
+            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
         }
     }
 
@@ -424,7 +424,7 @@ impl<A: Address> Node<A> {
 
     fn after_change(&mut self, now: Instant, slot: Slot, old: Option<Claim>, told_by: Option<A>, accuser: A) {
         let entry = self.members.entry(slot);
-        let (addr, claim) = (entry.addr, entry.claim());
+        let (addr, claim) = (entry.addr(), entry.claim());
         self.counters.updates_applied += 1;
         self.updates.insert(slot);
         self.suspicions.remove(&slot);
@@ -468,7 +468,7 @@ impl<A: Address> Node<A> {
             self.tombstones.pop_front();
             let gone =
                 self.members.get(slot).filter(|entry| !entry.state.is_live() && entry.incarnation == incarnation);
-            if let Some(addr) = gone.map(|entry| entry.addr) {
+            if let Some(addr) = gone.map(Entry::addr) {
                 self.updates.remove(slot);
                 self.members.remove(slot);
                 self.events.push_back(Event::MemberForgotten { addr });

@@ -20,6 +20,8 @@ impl<A: Address> Node<A> {
                 DecodeError::Checksum => self.counters.datagrams_damaged += 1,
                 DecodeError::Malformed => self.counters.datagrams_malformed += 1,
             })?;
+        // As the table keeps it: what is left out there must not tell two members apart here.
+        let from: A = A::Stored::from(from).into();
         if from == self.local() || self.phase == Phase::Left {
             self.counters.datagrams_ignored += 1;
             return Ok(());

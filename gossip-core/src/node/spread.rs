@@ -31,7 +31,7 @@ impl<A: Address> Node<A> {
         let round = strategy::round(&self.config, self.has_news());
         self.members.random_peers(usize::from(round.calls), None, &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
-            let to = self.members.entry(self.drawn[i]).addr;
+            let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::Gossip { to, answer: round.answer });
         }
     }
@@ -67,7 +67,7 @@ impl<A: Address> Node<A> {
         let count = self.config.strategy.fanout().max(LEAVE_FANOUT);
         self.members.random_peers(usize::from(count), None, &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
-            let to = self.members.entry(self.drawn[i]).addr;
+            let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::Leave { to });
         }
     }

@@ -203,7 +203,7 @@ impl<A: Address> Node<A> {
     ) -> bool {
         if cursor.member != Cursor::MEMBERS_DONE {
             for slot in self.members.slots_from(cursor.member) {
-                let identity = sync::member_identity(&self.members.entry(slot).addr);
+                let identity = sync::member_identity(&self.members.entry(slot).addr());
                 if member_mask >> sync::bucket(identity, bits) & 1 == 0 {
                     continue;
                 }
@@ -248,7 +248,7 @@ fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&
     // Metadata belong to an incarnation: those of an older one say nothing about this one.
     let current = entry.state == MemberState::Alive && members.metadata_incarnation(slot) == Some(entry.incarnation);
     Update {
-        addr: entry.addr,
+        addr: entry.addr(),
         claim: entry.claim(),
         accuser: suspicion.and_then(Suspicion::accuser),
         metadata: current.then(|| members.metadata(slot)),
