@@ -93,7 +93,8 @@ pub struct Config {
     pub events_max: usize,
     /// Most bytes of event payloads kept. At the bound the oldest event is forgotten and counted.
     pub event_bytes_max: usize,
-    /// Most event identities remembered so as to deliver once. At the bound the oldest is forgotten and counted.
+    /// Most event identities remembered so as to deliver once: one and a half lifetimes of them. At the bound the oldest is
+    /// forgotten and counted, and events as old as it are not taken in any more.
     pub seen_max: usize,
 
     /// For how long the dead and the departed are remembered, so that old news of them is recognised as old.

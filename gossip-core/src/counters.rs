@@ -69,7 +69,7 @@ counters! {
     events_learnt,
     /// Copies of events that were known already.
     events_duplicate,
-    /// Copies beyond their lifetime.
+    /// Copies beyond their lifetime, or older than the identities that are remembered.
     events_expired,
     /// Events too long to be told on.
     events_too_long,

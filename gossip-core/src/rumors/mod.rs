@@ -70,7 +70,7 @@ pub(crate) enum Heard {
     Fresh(Arc<[u8]>),
     /// Heard before.
     Duplicate,
-    /// Beyond its lifetime.
+    /// Beyond its lifetime, or older than what is remembered.
     Expired,
     /// It could not be told on: no datagram of this node can hold it.
     TooLong,
@@ -116,7 +116,7 @@ impl<A: Address> Rumors<A> {
 
     /// An event that starts here.
     pub(crate) fn start(&mut self, now: Instant, id: EventId<A>, payload: &[u8], config: &Config) -> Evicted {
-        self.seen.insert(id, now + remembered(config));
+        self.seen.insert(id, now, now + remembered(config));
         self.keep(now, id, payload.into(), 0, Duration::ZERO, config)
     }
 
@@ -127,13 +127,13 @@ impl<A: Address> Rumors<A> {
             return (Heard::Duplicate, Evicted::default());
         }
         let age = Duration::from_millis(u64::from(rumor.age_ms));
-        if age >= config.event_lifetime {
+        if age >= config.event_lifetime || self.seen.may_have_forgotten(now - age, config.gossip_interval) {
             return (Heard::Expired, Evicted::default());
         }
         if rumor.payload.len() > crate::config::event_payload_max::<A>(config) {
             return (Heard::TooLong, Evicted::default());
         }
-        self.seen.insert(id, now + remembered(config));
+        self.seen.insert(id, now - age, now + remembered(config));
         let payload: Arc<[u8]> = rumor.payload.into();
         let evicted = self.keep(now, id, payload.clone(), rumor.hops, age, config);
         (Heard::Fresh(payload), evicted)

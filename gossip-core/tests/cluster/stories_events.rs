@@ -162,3 +162,23 @@ fn a_burst_of_a_hundred_large_events_gets_through_without_choking_failure_detect
     assert!(cluster.deaths().is_empty());
     assert!(cluster.largest <= 1400, "{} bytes", cluster.largest);
 }
+
+#[test]
+fn events_beyond_what_can_be_remembered_come_once_and_not_again() {
+    let config = Config { events_max: 8, seen_max: 64, ..Config::lan() };
+    let mut cluster = Cluster::converged(20, config, 24);
+    let ids: Vec<_> = (0..200)
+        .map(|i| {
+            cluster.run_for(Duration::from_millis(30));
+            cluster.start_event(1 + i % 24, b"one of many")
+        })
+        .collect();
+    cluster.run_for(S(8));
+    for (addr, host) in cluster.up() {
+        assert!(host.node.counters().seen_evicted > 0, "the bound was reached");
+        for id in &ids {
+            assert!(host.delivered.iter().filter(|delivery| delivery.id == *id).count() <= 1, "{addr}: {id:?}");
+        }
+        assert!(host.delivered.len() > 150, "{addr} got only {}", host.delivered.len());
+    }
+}
