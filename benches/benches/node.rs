@@ -11,8 +11,8 @@ fn node(criterion: &mut Criterion) {
     for size in SIZES {
         let mut node = settled_node(size);
         let mut now = node.poll_timeout().expect("a living node has timers");
-        let (members, events) = node.digests();
-        let sender = Sender { incarnation: 0, members, events };
+        let digest = node.digest();
+        let sender = Sender { incarnation: 0, digest };
         let mut buffer = [0; 1400];
 
         let (ping, _) = datagram(sender, &Message::Ping { seq: 9 }, []);

@@ -26,8 +26,8 @@ fn peers(criterion: &mut Criterion) {
         let mut ours = settled_node(size);
         let mut theirs = settled_foca(size);
         let now = ours.poll_timeout().expect("a living node has timers");
-        let (members, events) = ours.digests();
-        let sender = Sender { incarnation: 0, members, events };
+        let digest = ours.digest();
+        let sender = Sender { incarnation: 0, digest };
         let mut buffer = [0; 1400];
 
         let ping = datagram(sender, &Message::Ping { seq: 9 }, []).0;

@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gossip_core::ClusterTag;
 use gossip_core::wire::{Message, Sender, decode};
 
-const SENDER: Sender = Sender { incarnation: 3, members: 0x1234_5678, events: 0x9abc_def0 };
+const SENDER: Sender = Sender { incarnation: 3, digest: 0x1234_5678 };
 
 fn wire(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wire");

@@ -54,7 +54,7 @@ pub fn settled_node(size: u32) -> Node<SocketAddr> {
     let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).expect("a preset");
     let mut index = 1;
     while index < size {
-        let sender = Sender { incarnation: 0, members: 0, events: 0 };
+        let sender = Sender { incarnation: 0, digest: 0 };
         let (bytes, count) = datagram(sender, &Message::Members, (index..size).map(|index| update(index, 0)));
         node.handle(start, Input::Datagram { from: address(1), bytes: &bytes }).expect("a valid datagram");
         index += count as u32;

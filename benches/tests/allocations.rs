@@ -63,8 +63,8 @@ fn a_settled_node_serves_messages_and_timers_without_allocating() {
     let _guard = ONE_AT_A_TIME.lock().unwrap();
     let mut node = settled_node(1_000);
     let mut now = node.poll_timeout().unwrap();
-    let (members, events) = node.digests();
-    let sender = Sender { incarnation: 0, members, events };
+    let digest = node.digest();
+    let sender = Sender { incarnation: 0, digest };
     let ping = datagram(sender, &Message::Ping { seq: 9 }, []).0;
     let known = datagram(sender, &Message::Gossip { answer: false }, (1..1_000).map(|index| update(index, 0))).0;
     let fresh: Vec<_> = (1..=20)
@@ -95,7 +95,7 @@ fn a_member_costs_at_most_64_bytes_of_heap() {
     let _guard = ONE_AT_A_TIME.lock().unwrap();
     let start = Instant::from_millis(1);
     let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).unwrap();
-    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let sender = Sender { incarnation: 0, digest: 0 };
     let before = BYTES.load(Ordering::Relaxed);
     let mut index = 1;
     while index < 10_000 {

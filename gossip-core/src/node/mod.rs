@@ -30,6 +30,9 @@ use transmit::Outgoing;
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
 
+/// Numbers of probes before they begin again: two bytes as a varint, and far more than the probes that can run at a time.
+const SEQUENCES: u32 = 1 << 14;
+
 /// What a node is born with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setup<'a, A> {
@@ -161,7 +164,7 @@ impl<A: Address> Node<A> {
             relays: Vec::new(),
             suspicions: BTreeMap::new(),
             suspicion_deadlines: BinaryHeap::new(),
-            next_seq: rng.below(1 << 14),
+            next_seq: rng.below(SEQUENCES),
             heard: now,
             unanswered: false,
             sync_opened: None,
@@ -266,10 +269,12 @@ impl<A: Address> Node<A> {
         self.awareness.score()
     }
 
-    /// Digests of the live members and of the kept events: two nodes with equal digests know the same.
+    /// Digest of the live members and of the kept events: two nodes with equal digests know the same, but for a chance of
+    /// 2⁻³².
     #[must_use]
-    pub fn digests(&self) -> (u32, u32) {
-        (self.members.digests().total(), self.rumors.digests().total())
+    pub fn digest(&self) -> u32 {
+        // Turned against each other, so that a member and an event with one fingerprint do not cancel out.
+        self.members.digests().total() ^ self.rumors.digests().total().rotate_left(16)
     }
 
     /// Events kept for those who missed them.
@@ -485,7 +490,7 @@ impl<A: Address> Node<A> {
     }
 
     fn next_seq(&mut self) -> u32 {
-        self.next_seq = self.next_seq.wrapping_add(1);
+        self.next_seq = (self.next_seq + 1) % SEQUENCES;
         self.next_seq
     }
 }

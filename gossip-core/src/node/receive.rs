@@ -112,10 +112,7 @@ impl<A: Address> Node<A> {
     }
 
     fn on_message(&mut self, now: Instant, from: A, message: &Message<'_, A>, sender: &Sender, sender_is_live: bool) {
-        let ours = self.sender();
-        let members_differ = sender.members != ours.members;
-        let events_differ = sender.events != ours.events;
-        let mut differ = members_differ || events_differ;
+        let mut differ = sender.digest != self.digest();
         match *message {
             Message::Ping { seq } => self.enqueue(Outgoing::Ack { to: from, seq }),
             Message::Ack { seq } => self.on_ack(now, from, seq),
@@ -124,8 +121,8 @@ impl<A: Address> Node<A> {
             Message::Gossip { answer } => {
                 if !sender_is_live || (answer && differ) {
                     self.enqueue(Outgoing::Answer { to: from });
-                    // The answer brings events; only members remain to be compared.
-                    differ = members_differ;
+                    // The answer brings what is young. If that is not all, the caller sees it and opens an exchange.
+                    differ = false;
                 }
             }
             Message::Answer => {}

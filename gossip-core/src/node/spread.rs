@@ -86,11 +86,7 @@ impl<A: Address> Node<A> {
 
     /// What a datagram tells of its sender.
     pub(super) fn sender(&self) -> Sender {
-        Sender {
-            incarnation: self.members.entry(SELF).incarnation,
-            members: self.members.digests().total(),
-            events: self.rumors.digests().total(),
-        }
+        Sender { incarnation: self.members.entry(SELF).incarnation, digest: self.digest() }
     }
 
     /// Opens an anti-entropy exchange with a peer that knows something else, unless that is likely to settle by itself: as

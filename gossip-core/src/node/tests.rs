@@ -11,7 +11,7 @@ const NOW: Instant = Instant::from_millis(1_000);
 fn claims(about: u16, claims: impl Iterator<Item = Claim>) -> Vec<u8> {
     let mut buffer = [0; 1400];
     let message: Message<'_, u16> = Message::Nack { seq: 0 };
-    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &message).unwrap();
     for claim in claims {
         let accuser = (claim.state == MemberState::Suspect).then_some(9);

@@ -43,10 +43,8 @@ impl core::error::Error for DecodeError {}
 pub struct Sender {
     /// Its incarnation: with the datagram itself a claim that it is alive.
     pub incarnation: u32,
-    /// Digest of the members that it holds to be live.
-    pub members: u32,
-    /// Digest of the events that it keeps.
-    pub events: u32,
+    /// Digest of what it knows: the live members, and the events that it keeps.
+    pub digest: u32,
 }
 
 /// The message of a datagram, apart from the items that ride on it.
@@ -231,7 +229,7 @@ fn crc(datagram: &[u8]) -> u32 {
 
 fn read_body<A: Address>(mut reader: Reader<'_>) -> Option<Datagram<'_, A>> {
     let kind = reader.u8()?;
-    let sender = Sender { incarnation: read_incarnation(&mut reader)?, members: reader.u32()?, events: reader.u32()? };
+    let sender = Sender { incarnation: read_incarnation(&mut reader)?, digest: reader.u32()? };
     let message = read_message(kind, &mut reader)?;
     let items = Items { reader, address: PhantomData };
     let mut check = items.reader.clone();
@@ -346,8 +344,7 @@ impl<'b> Encoder<'b> {
         writer.u32(0)?;
         writer.u8(kind(message))?;
         writer.varint(u64::from(sender.incarnation))?;
-        writer.u32(sender.members)?;
-        writer.u32(sender.events)?;
+        writer.u32(sender.digest)?;
         write_message(&mut writer, message)?;
         Some(Self { writer })
     }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!  byte 0        1         2..4            4..8                      8
-//!  +---------+---------+---------------+-------------------------+--------+--------------------------------------+
-//!  | magic   | version | cluster tag   | CRC-32 of all the other | kind   | sender: incarnation v, digest of its |
-//!  | 'h' 68h | 01h     | u16           | bytes of the datagram   |        | members u32, digest of its events u32|
-//!  +---------+---------+---------------+-------------------------+--------+--------------------------------------+
+//!  +---------+---------+---------------+-------------------------+--------+-------------------------------+
+//!  | magic   | version | cluster tag   | CRC-32 of all the other | kind   | sender: incarnation v, digest |
+//!  | 'h' 68h | 01h     | u16           | bytes of the datagram   |        | u32 of what it knows          |
+//!  +---------+---------+---------------+-------------------------+--------+-------------------------------+
 //!  then what the kind asks for:
 //!    1 Ping      seq v                        7 Join      nothing
 //!    2 Ack       seq v                        8 Members   nothing
@@ -49,7 +49,7 @@ const VARINT64_MAX: usize = 10;
 pub const fn message_max<A: Address>() -> usize {
     // Kind, sender, and the longest body: PingReq's sequence and address, or SyncReply's 18 bytes.
     let body = if VARINT32_MAX + A::ENCODED_MAX > 18 { VARINT32_MAX + A::ENCODED_MAX } else { 18 };
-    1 + VARINT32_MAX + 8 + body
+    1 + VARINT32_MAX + 4 + body
 }
 
 /// An upper bound of what a rumor takes beside its payload.

@@ -13,7 +13,7 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 /// A datagram of this cluster with whatever it is to tell.
 fn forge(cluster: &Cluster, message: &Message<'_, u16>, items: &[Item<'_, u16>]) -> Vec<u8> {
     let mut buffer = [0; 1400];
-    let sender = Sender { incarnation: 0, members: 0, events: 0 };
+    let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, cluster.config.cluster, sender, message).expect("it fits");
     items.iter().for_each(|item| assert!(encoder.push(item)));
     let len = encoder.finish();

@@ -12,7 +12,7 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 fn nodes_that_join_through_one_seed_all_see_each_other() {
     for size in [2, 3, 10, 64] {
         let cluster = Cluster::converged(u64::from(size), Config::lan(), size);
-        let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digests()).collect();
+        let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digest()).collect();
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "equal tables have equal digests");
     }
 }
@@ -153,7 +153,7 @@ fn the_metadata_of_a_new_life_replace_those_of_the_old_though_nobody_saw_it_end(
         for (addr, host) in cluster.up() {
             assert_eq!(host.node.member(&8).expect("a member").metadata, metadata, "at {addr}");
         }
-        let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digests()).collect();
+        let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digest()).collect();
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
     }
 }
