@@ -1,7 +1,7 @@
 //! Reading a log, also one whose writer was killed.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,6 +10,10 @@ use thiserror::Error;
 use crate::manifest::Manifest;
 use crate::record::Line;
 use crate::{SCHEMA, Version};
+
+/// The longest line that is read, bytes: far more than any record or manifest takes. A file with a longer one is no log, and
+/// is not read into memory to find that out.
+pub const LINE_LENGTH_MAX: usize = 16 << 20;
 
 /// A log in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,18 +97,23 @@ pub fn read(path: &Path) -> Result<Log, ReadError> {
 /// As [`read`].
 pub fn read_from(file: &str, mut input: impl BufRead) -> Result<Log, ReadError> {
     let mut buffer = Vec::new();
-    let mut next = |buffer: &mut Vec<u8>| {
+    let mut next = |buffer: &mut Vec<u8>, line| {
         buffer.clear();
-        let length = input.read_until(b'\n', buffer);
+        let length = input.by_ref().take(LINE_LENGTH_MAX as u64).read_until(b'\n', buffer);
         length.map_err(|source| ReadError::Io { file: file.to_owned(), source })?;
-        Ok(buffer.last() == Some(&b'\n'))
+        let complete = buffer.last() == Some(&b'\n');
+        if !complete && buffer.len() == LINE_LENGTH_MAX {
+            let message = format!("a line of more than {LINE_LENGTH_MAX} bytes: this is no log");
+            return Err(ReadError::Line { file: file.to_owned(), line, message });
+        }
+        Ok(complete)
     };
-    if !next(&mut buffer)? {
+    if !next(&mut buffer, 1)? {
         return Err(ReadError::Empty { file: file.to_owned() });
     }
     let mut log = Log { manifest: manifest(file, &buffer)?, lines: Vec::new(), truncated: false, unknown: 0 };
     for number in 2.. {
-        if !next(&mut buffer)? {
+        if !next(&mut buffer, number)? {
             log.truncated = !buffer.is_empty();
             break;
         }

@@ -174,3 +174,14 @@ fn a_file_is_never_written_over_and_is_readable_after_each_flush() {
     let missing = read(&folder.path().join("y.jsonl")).expect_err("it is not there").to_string();
     assert!(missing.starts_with(&folder.path().join("y.jsonl").display().to_string()), "{missing}");
 }
+
+#[test]
+fn an_endless_line_is_refused_before_it_is_held() {
+    use std::io::{BufReader, Read};
+    for (head, line) in [(Vec::new(), 1), (text(&[line("n000", 0)]), 3)] {
+        let endless = head.as_slice().chain(io::repeat(b'x').take(1 << 40));
+        let error = read_from("x.jsonl", BufReader::new(endless)).expect_err("no log");
+        assert!(matches!(error, ReadError::Line { line: at, .. } if at == line), "{error}");
+        assert!(error.to_string().contains("this is no log"), "{error}");
+    }
+}
