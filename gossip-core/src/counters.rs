@@ -49,6 +49,8 @@ counters! {
     refutations,
     /// Probes begun.
     probes,
+    /// Pings repeated for want of an answer.
+    probes_retried,
     /// Probes that needed helpers.
     probes_indirect,
     /// Probes that failed.

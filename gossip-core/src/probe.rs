@@ -6,7 +6,9 @@
 //!   Ping to target       no Ack: PingReq to k helpers        no Ack: suspect the target
 //!                        a helper whose own Ping fails says Nack
 //! ```
-//! Timeout and period are multiplied by the local health score + 1 (see `awareness`).
+//! The Ping is repeated every quarter of the probe timeout until it is answered or the period ends: a lost datagram is no
+//! reason to suspect anybody, and where nothing is lost nothing is repeated (not in the papers). Timeout and period are
+//! multiplied by the local health score + 1 (see `awareness`).
 
 use alloc::vec::Vec;
 
@@ -61,6 +63,9 @@ pub(crate) struct Relay<A> {
     /// Until when an Ack is still passed on.
     pub(crate) expires: Instant,
 }
+
+/// Pings within one probe timeout.
+pub(crate) const PINGS_PER_TIMEOUT: u32 = 4;
 
 /// Most probes that a node makes for others at a time; more requests are refused and counted.
 pub(crate) const RELAYS_MAX: usize = 64;

@@ -11,9 +11,11 @@ pub(crate) enum Timer {
     Probe,
     /// The running probe's direct answer is due.
     ProbeTimeout,
+    /// The running probe's ping is repeated.
+    ProbeRetry,
 }
 
-const ALL: [Timer; 3] = [Timer::Gossip, Timer::ProbeTimeout, Timer::Probe];
+const ALL: [Timer; 4] = [Timer::Gossip, Timer::ProbeRetry, Timer::ProbeTimeout, Timer::Probe];
 
 /// One deadline for each.
 #[derive(Debug, Clone, Default)]

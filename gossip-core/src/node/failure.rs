@@ -9,7 +9,7 @@ use crate::address::Address;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{Entry, SELF, Slot};
-use crate::probe::{Probe, RELAYS_MAX, Relay};
+use crate::probe::{PINGS_PER_TIMEOUT, Probe, RELAYS_MAX, Relay};
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -33,7 +33,23 @@ impl<A: Address> Node<A> {
         self.probe = Some(Probe::new(target, addr, seq, now));
         self.counters.probes += 1;
         self.timers.set(Timer::ProbeTimeout, now + self.awareness.scale(self.config.probe_timeout));
+        self.timers.set(Timer::ProbeRetry, now + self.retry_after());
         self.enqueue(Outgoing::Ping { to: addr, seq });
+    }
+
+    /// The probe has no answer yet: ping again.
+    pub(super) fn on_probe_retry(&mut self, now: Instant) {
+        let Some((to, seq)) = self.probe.as_ref().filter(|probe| !probe.acked).map(|probe| (probe.addr, probe.seq))
+        else {
+            return;
+        };
+        self.timers.set(Timer::ProbeRetry, now + self.retry_after());
+        self.counters.probes_retried += 1;
+        self.enqueue(Outgoing::Ping { to, seq });
+    }
+
+    fn retry_after(&self) -> Duration {
+        self.awareness.scale(self.config.probe_timeout) / PINGS_PER_TIMEOUT
     }
 
     /// The direct answer did not come: ask others.
@@ -53,9 +69,14 @@ impl<A: Address> Node<A> {
         }
     }
 
+    pub(super) fn clear_probe_timers(&mut self) {
+        self.timers.clear(Timer::ProbeTimeout);
+        self.timers.clear(Timer::ProbeRetry);
+    }
+
     /// A protocol period ends.
     pub(super) fn finish_probe(&mut self, now: Instant) {
-        self.timers.clear(Timer::ProbeTimeout);
+        self.clear_probe_timers();
         let Some(probe) = self.probe.take().filter(|probe| !probe.acked) else { return };
         self.counters.probes_failed += 1;
         let (helpers, silent) = (probe.helpers.len() as u8, probe.silent_helpers());
@@ -159,7 +180,7 @@ impl<A: Address> Node<A> {
         self.counters.stalls += 1;
         self.awareness.on_stall(self.config.awareness_max);
         self.probe = None;
-        self.timers.clear(Timer::ProbeTimeout);
+        self.clear_probe_timers();
         self.extend_suspicions(late);
     }
 

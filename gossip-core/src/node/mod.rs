@@ -373,6 +373,7 @@ impl<A: Address> Node<A> {
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval));
                     self.on_gossip_round();
                 }
+                Timer::ProbeRetry => self.on_probe_retry(now),
                 Timer::ProbeTimeout => self.on_probe_timeout(),
                 Timer::Probe => {
                     // First, since it changes the score: the period and the timeout within it are scaled by the same one.
@@ -443,7 +444,7 @@ impl<A: Address> Node<A> {
             self.bury(now, slot, claim.incarnation);
             if self.probe.as_ref().is_some_and(|probe| probe.target == slot) {
                 self.probe = None;
-                self.timers.clear(Timer::ProbeTimeout);
+                self.clear_probe_timers();
             }
         }
         if old.map(|old| old.state) != Some(claim.state) {
