@@ -18,6 +18,10 @@ struct Link {
 
 const IDLE: u8 = u8::MAX;
 
+/// Slots that are passed over in search of a smaller item for the last bytes of a datagram. Without a limit a datagram with
+/// a few bytes left would cost a look at the whole backlog.
+pub(crate) const SKIPS_MAX: u8 = 8;
+
 /// The greatest retransmit limit.
 pub(crate) const LIMIT_MAX: u8 = IDLE - 1;
 
@@ -79,8 +83,9 @@ impl Backlog {
     }
 
     /// Offers the slots, least told first, each at most once. `send` answers what became of it; a slot that was sent counts
-    /// one more transmission and leaves the backlog when it reaches `limit`.
+    /// one more transmission and leaves the backlog when it reaches `limit`. After [`SKIPS_MAX`] that do not fit it ends.
     pub(crate) fn offer(&mut self, limit: u8, mut send: impl FnMut(u32) -> Offer) {
+        let mut skips = 0;
         let mut carried = self.queues.first().map_or(0, |queue| queue.len);
         for sent in 0..self.queues.len() {
             // Those that move up in this very call join the next queue's tail: only those that were there before count.
@@ -96,8 +101,8 @@ impl Backlog {
                             self.push_back(slot, told);
                         }
                     }
-                    Offer::Skip => {}
-                    Offer::Full => return,
+                    Offer::Skip if skips < SKIPS_MAX => skips += 1,
+                    Offer::Skip | Offer::Full => return,
                 }
                 slot = next;
             }
@@ -133,7 +138,7 @@ pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
 pub(crate) enum Offer {
     /// It is in the datagram.
     Sent,
-    /// It does not fit or is in already; offer the next.
+    /// It does not fit; offer the next.
     Skip,
     /// Nothing more fits.
     Full,
@@ -170,6 +175,19 @@ mod tests {
         assert_eq!(take(&mut backlog, 3, 10), [7, 2], "0 and 1 were told three times");
         assert_eq!(take(&mut backlog, 3, 10), [7]);
         assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn the_search_for_what_fits_into_the_last_bytes_ends() {
+        let mut backlog = Backlog::default();
+        (0..1_000).for_each(|slot| backlog.insert(slot));
+        let mut offered = 0;
+        backlog.offer(3, |slot| {
+            offered += 1;
+            if slot % 4 == 3 { Offer::Sent } else { Offer::Skip }
+        });
+        // Two are sent on the way to the ninth that does not fit.
+        assert_eq!(offered, 2 + 9);
     }
 
     #[test]

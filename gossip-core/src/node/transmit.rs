@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use super::Node;
 use crate::address::Address;
-use crate::backlog::Offer;
+use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
 use crate::member::MemberState;
 use crate::members::{Members, Slot};
@@ -131,11 +131,12 @@ impl<A: Address> Node<A> {
         }
         if matches!(message, Message::Answer) {
             // The caller lacks something, nobody knows what: likely one of the youngest. Anti-entropy finds the others.
+            let mut skips = 0;
             for rumor in self.rumors.recent(now, now - self.config.sync_interval) {
-                if encoder.room() < ITEM_MIN {
+                if encoder.room() < ITEM_MIN || skips > SKIPS_MAX {
                     break;
                 }
-                encoder.push(&Item::Rumor(rumor));
+                skips += u8::from(!encoder.push(&Item::Rumor(rumor)));
             }
         }
         Some(encoder.finish())
