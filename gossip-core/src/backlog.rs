@@ -40,6 +40,8 @@ pub(crate) struct Backlog {
     links: Vec<Link>,
     queues: Vec<Queue>,
     len: u32,
+    /// What was told for the last time in the last offer.
+    finished: Vec<u32>,
 }
 
 impl Backlog {
@@ -49,6 +51,11 @@ impl Backlog {
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.links.get(slot as usize).is_some_and(|link| link.sent != IDLE)
+    }
+
+    /// Whether `slot` is still to be told, or was so before the last offer.
+    pub(crate) fn contained(&self, slot: u32) -> bool {
+        self.contains(slot) || self.finished.contains(&slot)
     }
 
     /// Queues `slot` as never told, whatever it was before.
@@ -85,6 +92,7 @@ impl Backlog {
     /// Offers the slots, least told first, each at most once. `send` answers what became of it; a slot that was sent counts
     /// one more transmission and leaves the backlog when it reaches `limit`. After [`SKIPS_MAX`] that do not fit it ends.
     pub(crate) fn offer(&mut self, limit: u8, mut send: impl FnMut(u32) -> Offer) {
+        self.finished.clear();
         let mut skips = 0;
         let mut carried = self.queues.first().map_or(0, |queue| queue.len);
         for sent in 0..self.queues.len() {
@@ -99,6 +107,8 @@ impl Backlog {
                         let told = sent as u8 + 1;
                         if told < limit.min(LIMIT_MAX) {
                             self.push_back(slot, told);
+                        } else {
+                            self.finished.push(slot);
                         }
                     }
                     Offer::Skip if skips < SKIPS_MAX => skips += 1,

@@ -222,7 +222,8 @@ impl<A: Address> Rumors<A> {
             .offer(limit, |slot| slots[slot as usize].as_ref().map_or(Offer::Skip, |stored| send(stored.told(now))));
     }
 
-    /// What was learnt at `since` or later and is told no more by itself, newest first: for a caller who lacks something.
+    /// What was learnt at `since` or later and was not to be told by itself in the last [`offer`](Self::offer), newest first: for a
+    /// caller who lacks something.
     pub(crate) fn recent(&self, now: Instant, since: Instant) -> impl Iterator<Item = wire::Rumor<'_, A>> {
         let kept = |&(slot, serial): &(u32, u64)| {
             let stored = self.slots[slot as usize].as_ref().filter(|stored| stored.serial == serial)?;
@@ -233,7 +234,7 @@ impl<A: Address> Rumors<A> {
             .rev()
             .filter_map(kept)
             .take_while(move |(_, stored)| stored.learnt >= since)
-            .filter(|&(slot, _)| !self.backlog.contains(slot))
+            .filter(|&(slot, _)| !self.backlog.contained(slot))
             .map(move |(_, stored)| stored.told(now))
     }
 
@@ -336,6 +337,8 @@ mod tests {
         assert_eq!(rumors.recent(at(1), at(0)).count(), 0);
         rumors.offer(at(1), 1, |_| Offer::Sent);
         assert!(!rumors.has_news());
+        assert_eq!(rumors.recent(at(1), at(0)).count(), 0, "all are in the datagram already");
+        rumors.offer(at(1), 1, |_| Offer::Sent);
         let order: Vec<u64> = rumors.recent(at(1), at(0)).map(|told| told.sequence).collect();
         assert_eq!(order, [2, 1, 0]);
         assert_eq!(rumors.recent(at(1), at(1)).count(), 0, "older ones are for anti-entropy");
