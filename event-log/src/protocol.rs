@@ -27,6 +27,8 @@ pub enum StrategyName {
     Push,
     /// Everybody calls; the called answer with what they know.
     PushPull,
+    /// Told on when it is learnt; the rounds of push-pull repair.
+    Eager,
 }
 
 /// The configuration of a node. Every value is optional; what is not given is the preset's.
@@ -50,6 +52,9 @@ pub struct Protocol {
     /// Whether a node calls in every round, even with nothing to tell, so that it is told (the pull of push-pull).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_calls: Option<bool>,
+    /// Most datagrams that the eager strategy sends in one gossip interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forwards_max: Option<u16>,
     /// SWIM's protocol period (T').
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_interval: Option<Span>,
@@ -96,6 +101,7 @@ impl Protocol {
         set_span(&mut config.sync_interval, self.sync_interval);
         set_span(&mut config.event_lifetime, self.event_lifetime);
         set(&mut config.idle_calls, self.idle_calls);
+        set(&mut config.forwards_max, self.forwards_max);
         set(&mut config.indirect_probes, self.indirect_probes);
         set(&mut config.suspicion_multiplier, self.suspicion_multiplier);
         set(&mut config.retransmit_multiplier, self.retransmit_multiplier);
@@ -105,6 +111,7 @@ impl Protocol {
         let fanout = self.fanout.unwrap_or_else(|| config.strategy.fanout());
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
+            (Some(StrategyName::Eager), _) | (None, Strategy::Eager { .. }) => Strategy::Eager { fanout },
             (Some(StrategyName::PushPull), _) | (None, Strategy::PushPull { .. }) => Strategy::PushPull { fanout },
         };
         config.check().map_err(|error| error.to_string())?;

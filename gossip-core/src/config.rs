@@ -34,6 +34,13 @@ pub enum Strategy {
         /// Calls per round (k).
         fanout: u8,
     },
+    /// An event is told on as soon as it is learnt, so that it spreads in network latencies and not in rounds. The rounds of
+    /// push-pull repair what this misses: a share of about e^−k of the nodes, more under loss. Bounded by
+    /// [`Config::forwards_max`].
+    Eager {
+        /// Members to whom an event is told on when it is learnt, and calls per round (k).
+        fanout: u8,
+    },
 }
 
 impl Strategy {
@@ -41,7 +48,7 @@ impl Strategy {
     #[must_use]
     pub const fn fanout(self) -> u8 {
         match self {
-            Self::Push { fanout } | Self::PushPull { fanout } => fanout,
+            Self::Push { fanout } | Self::PushPull { fanout } | Self::Eager { fanout } => fanout,
         }
     }
 }
@@ -61,6 +68,9 @@ pub struct Config {
     /// it to spread in rounds; without it a node that missed a rumor learns of it with its next probe (`probe_interval`).
     /// Costs `fanout` small datagrams per interval and node. No effect under [`Strategy::Push`].
     pub idle_calls: bool,
+    /// Most datagrams that [`Strategy::Eager`] sends in one gossip interval. At the bound events wait for the round, and it is
+    /// counted. Smaller: a burst of events costs less and spreads slower.
+    pub forwards_max: u16,
     /// λ: an update or event is sent λ·⌈log10(N + 1)⌉ times by each node before it counts as told (SWIM §4.1).
     /// Larger: fewer stragglers for anti-entropy under loss, more redundant bytes. 3 to 6 is usual.
     pub retransmit_multiplier: u8,
@@ -118,6 +128,7 @@ impl Config {
             gossip_interval: Duration::from_millis(200),
             strategy: Strategy::PushPull { fanout: 3 },
             idle_calls: false,
+            forwards_max: 64,
             retransmit_multiplier: 4,
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),

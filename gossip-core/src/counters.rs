@@ -69,6 +69,10 @@ counters! {
     events_started,
     /// Events learnt from others.
     events_learnt,
+    /// Datagrams that told an event on at once.
+    events_forwarded,
+    /// Events that were not told on at once because of the bound.
+    events_not_forwarded,
     /// Copies of events that were known already.
     events_duplicate,
     /// Copies beyond their lifetime, or older than the identities that are remembered.

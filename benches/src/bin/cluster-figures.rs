@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use benches::address;
-use gossip_core::{Command, Config, Event, Input, Instant, MemberState, Node, Setup};
+use gossip_core::{Command, Config, Event, Input, Instant, MemberState, Node, Setup, Strategy};
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -27,7 +27,7 @@ fn main() {
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|");
     for &size in &sizes {
-        let mut cluster = Cluster::new(size, 1);
+        let mut cluster = Cluster::new(size, 1, Config::lan());
         let joined = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
         let join_bytes = cluster.bytes / u64::from(size);
         cluster.run_for(Duration::from_secs(30));
@@ -49,11 +49,12 @@ fn main() {
             cluster.false_deaths()
         );
     }
+    strategies(&sizes);
     println!("\nwith 20 % loss, after the join:\n");
     println!("| N | B/s over 120 s | suspicions raised | false deaths | 20 events at all, slowest |");
     println!("|---:|---:|---:|---:|---:|");
     for &size in sizes.iter().filter(|&&size| size <= 256) {
-        let mut cluster = Cluster::new(size, 2);
+        let mut cluster = Cluster::new(size, 2, Config::lan());
         let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
         cluster.loss = 0.2;
         cluster.bytes = 0;
@@ -69,6 +70,57 @@ fn main() {
         }
         println!("| {size} | {rate:.1} | {suspicions} | {} | {} |", cluster.false_deaths(), show(slowest));
     }
+}
+
+/// How quick an event is under each strategy, and what it costs.
+fn strategies(sizes: &[u32]) {
+    println!("\n20 events one after the other, medians:\n");
+    println!("| N | strategy | at 99 % after | at all after | bytes per node and event |");
+    println!("|---:|---|---:|---:|---:|");
+    let lan = Config::lan();
+    let configs = [
+        ("push 3", Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() }),
+        (
+            "push-pull 1, idle calls",
+            Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
+        ),
+        ("push-pull 3", lan.clone()),
+        ("eager 3", Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() }),
+        ("eager 4", Config { strategy: Strategy::Eager { fanout: 4 }, ..lan.clone() }),
+        ("eager 6", Config { strategy: Strategy::Eager { fanout: 6 }, ..lan }),
+    ];
+    for &size in sizes {
+        for (name, config) in &configs {
+            let mut cluster = Cluster::new(size, 3, config.clone());
+            let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
+            cluster.run_for(Duration::from_secs(30));
+            cluster.bytes = 0;
+            let (mut most, mut all) = (Vec::new(), Vec::new());
+            for origin in 0..20 {
+                cluster.delivered = 0;
+                cluster.start_event(origin % size);
+                let at = |cluster: &mut Cluster, goal| {
+                    cluster.run_until(Duration::from_secs(5), |cluster| cluster.delivered >= goal)
+                };
+                let first = at(&mut cluster, (size * 99).div_ceil(100) - 1);
+                let rest = at(&mut cluster, size - 1);
+                most.push(first);
+                all.push(first.zip(rest).map(|(first, rest)| first + rest));
+                cluster.run_for(Duration::from_secs(5));
+            }
+            let median = |times: &mut Vec<Option<Duration>>| {
+                // Never comes last.
+                times.sort_by_key(|time| time.unwrap_or(Duration::MAX));
+                show_ms(times[times.len() / 2])
+            };
+            let bytes = cluster.bytes / 20 / u64::from(size);
+            println!("| {size} | {name} | {} | {} | {bytes} |", median(&mut most), median(&mut all));
+        }
+    }
+}
+
+fn show_ms(time: Option<Duration>) -> String {
+    time.map_or_else(|| "never".to_owned(), |time| format!("{} ms", time.as_millis()))
 }
 
 fn show(time: Option<Duration>) -> String {
@@ -99,12 +151,12 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new(size: u32, seed: u64) -> Self {
+    fn new(size: u32, seed: u64, config: Config) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let start = Instant::from_millis(1_000);
         let nodes = (0..size).map(|index| {
             let setup = Setup { seed: rng.next_u64(), ..Setup::new(address(index)) };
-            Node::new(start, Config::lan(), &setup).expect("a preset")
+            Node::new(start, config.clone(), &setup).expect("a preset")
         });
         let mut cluster = Self {
             now: start,
@@ -162,7 +214,7 @@ impl Cluster {
             if done(self) {
                 return Some(self.now.since(start));
             }
-            self.run_for(Duration::from_millis(10));
+            self.run_for(Duration::from_millis(1));
         }
         None
     }

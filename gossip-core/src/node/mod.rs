@@ -126,6 +126,8 @@ pub struct Node<A: Address> {
     sync_peer: Option<A>,
     /// Exchanges answered since the last gossip round.
     sync_answers: u8,
+    /// Datagrams sent since the last gossip round to tell events on at once.
+    forwards: u16,
 
     timers: Timers,
     outgoing: VecDeque<Outgoing<A>>,
@@ -170,6 +172,7 @@ impl<A: Address> Node<A> {
             sync_opened: None,
             sync_peer: None,
             sync_answers: 0,
+            forwards: 0,
             timers: Timers::default(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -341,6 +344,7 @@ impl<A: Address> Node<A> {
         let evicted = self.rumors.start(now, id, payload, &self.config);
         self.counters.events_started += 1;
         self.count_evicted(evicted);
+        self.forward(None);
         Ok(id)
     }
 

@@ -35,11 +35,15 @@ impl<A: Address> Node<A> {
             self.events.push_back(Event::Joined { through: from });
         }
         let via = via(&message);
+        let mut learnt = false;
         for item in items {
             match item {
                 Item::Update(update) => self.on_update(now, from, &update),
-                Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
+                Item::Rumor(rumor) => learnt |= self.on_rumor(now, from, via, &rumor),
             }
+        }
+        if learnt {
+            self.forward(Some(from));
         }
         self.on_message(now, from, &message, &sender, sender_is_live);
         Ok(())
@@ -96,8 +100,10 @@ impl<A: Address> Node<A> {
         self.counters.updates_stale += 1;
     }
 
-    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) {
+    /// True when the event was not known.
+    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) -> bool {
         let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
+        let fresh = matches!(heard, Heard::Fresh(_));
         self.count_evicted(evicted);
         match heard {
             Heard::Fresh(payload) => {
@@ -109,6 +115,7 @@ impl<A: Address> Node<A> {
             Heard::Expired => self.counters.events_expired += 1,
             Heard::TooLong => self.counters.events_too_long += 1,
         }
+        fresh
     }
 
     fn on_message(&mut self, now: Instant, from: A, message: &Message<'_, A>, sender: &Sender, sender_is_live: bool) {

@@ -24,6 +24,7 @@ const SYNC_ANSWERS_MAX: u8 = 4;
 impl<A: Address> Node<A> {
     pub(super) fn on_gossip_round(&mut self) {
         self.sync_answers = 0;
+        self.forwards = 0;
         if let Phase::Leaving(rounds) = self.phase {
             self.on_leave_round(rounds);
             return;
@@ -33,6 +34,26 @@ impl<A: Address> Node<A> {
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::Gossip { to, answer: round.answer });
+        }
+    }
+
+    /// Tells on what was just learnt, if the strategy wants it, but not to `teller`. What it tells is the backlog's business.
+    pub(super) fn forward(&mut self, teller: Option<A>) {
+        let wanted = u16::from(strategy::forwards(&self.config));
+        if wanted == 0 {
+            return;
+        }
+        let calls = wanted.min(self.config.forwards_max.saturating_sub(self.forwards));
+        if calls < wanted {
+            self.counters.events_not_forwarded += 1;
+        }
+        let except = teller.and_then(|teller| self.members.find(&teller));
+        self.members.random_peers(usize::from(calls), except, &mut self.rng, &mut self.drawn);
+        for i in 0..self.drawn.len() {
+            let to = self.members.entry(self.drawn[i]).addr();
+            self.forwards += 1;
+            self.counters.events_forwarded += 1;
+            self.enqueue(Outgoing::Gossip { to, answer: false });
         }
     }
 

@@ -8,10 +8,11 @@ use crate::network::Cluster;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-fn strategies() -> [Config; 4] {
+fn strategies() -> [Config; 5] {
     let lan = Config::lan();
     [
         lan.clone(),
+        Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() },
         Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() },
         Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
         Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: false, ..lan },
@@ -76,6 +77,31 @@ fn a_newcomer_learns_of_the_events_that_are_still_kept() {
     cluster.run_for(S(5));
     let got: Vec<_> = cluster.host(9).delivered.iter().map(|delivery| delivery.id).collect();
     assert_eq!(got, [recent], "the lifetime of {old:?} is over");
+}
+
+#[test]
+fn an_eager_cluster_learns_in_latencies_what_others_learn_in_rounds() {
+    let config = Config { strategy: Strategy::Eager { fanout: 4 }, ..Config::lan() };
+    let mut cluster = Cluster::converged(16, config, 64);
+    let id = cluster.start_event(1, b"event");
+    // Eight hops of a millisecond, and no node's gossip round need have come.
+    cluster.run_for(Duration::from_millis(8));
+    assert!(cluster.informed(id) >= 58, "{} of 64", cluster.informed(id));
+    cluster.run_for(S(2));
+    cluster.assert_delivered_once(id);
+}
+
+#[test]
+fn the_bound_on_forwarding_holds_and_the_rounds_do_the_rest() {
+    let config = Config { strategy: Strategy::Eager { fanout: 3 }, forwards_max: 6, ..Config::lan() };
+    let mut cluster = Cluster::converged(17, config, 16);
+    let ids: Vec<_> = (0..40).map(|_| cluster.start_event(1, b"burst")).collect();
+    cluster.run_for(Duration::from_millis(150));
+    let most = cluster.up().map(|(_, host)| host.node.counters().events_forwarded).max();
+    assert!(most <= Some(2 * 6), "two intervals at most have begun, {most:?} datagrams");
+    assert!(cluster.host(1).node.counters().events_not_forwarded > 0);
+    cluster.run_for(S(5));
+    ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
 }
 
 #[test]
