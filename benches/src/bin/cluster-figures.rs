@@ -27,7 +27,7 @@ fn main() {
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|");
     for &size in &sizes {
-        let mut cluster = Cluster::new(size, 1, Config::lan());
+        let mut cluster = Cluster::new(size, 1, &Config::lan());
         let joined = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
         let join_bytes = cluster.bytes / u64::from(size);
         cluster.run_for(Duration::from_secs(30));
@@ -54,7 +54,7 @@ fn main() {
     println!("| N | B/s over 120 s | suspicions raised | false deaths | 20 events at all, slowest |");
     println!("|---:|---:|---:|---:|---:|");
     for &size in sizes.iter().filter(|&&size| size <= 256) {
-        let mut cluster = Cluster::new(size, 2, Config::lan());
+        let mut cluster = Cluster::new(size, 2, &Config::lan());
         let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
         cluster.loss = 0.2;
         cluster.bytes = 0;
@@ -91,7 +91,7 @@ fn strategies(sizes: &[u32]) {
     ];
     for &size in sizes {
         for (name, config) in &configs {
-            let mut cluster = Cluster::new(size, 3, config.clone());
+            let mut cluster = Cluster::new(size, 3, config);
             let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
             cluster.run_for(Duration::from_secs(30));
             cluster.bytes = 0;
@@ -151,7 +151,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn new(size: u32, seed: u64, config: Config) -> Self {
+    fn new(size: u32, seed: u64, config: &Config) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let start = Instant::from_millis(1_000);
         let nodes = (0..size).map(|index| {
