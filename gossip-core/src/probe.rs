@@ -7,8 +7,8 @@
 //!                        a helper whose own Ping fails says Nack
 //! ```
 //! The Ping is repeated every quarter of the probe timeout until it is answered or the period ends: a lost datagram is no
-//! reason to suspect anybody, and where nothing is lost nothing is repeated (not in the papers). Timeout and period are
-//! multiplied by the local health score + 1 (see `awareness`).
+//! reason to suspect anybody, and where nothing is lost and round trips are shorter than that nothing is repeated (not in the
+//! papers). Timeout and period are multiplied by the local health score + 1 (see `awareness`).
 
 use alloc::vec::Vec;
 
