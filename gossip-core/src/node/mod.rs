@@ -124,6 +124,9 @@ pub struct Node<A: Address> {
     /// When the last anti-entropy exchange was opened, and with whom it runs.
     sync_opened: Option<Instant>,
     sync_peer: Option<A>,
+    /// What this node had learnt when it opened it, and how many exchanges in a row brought nothing.
+    sync_learnt: u64,
+    sync_fruitless: u8,
     /// Exchanges answered since the last gossip round.
     sync_answers: u8,
     /// Datagrams sent since the last gossip round to tell events on at once.
@@ -171,6 +174,8 @@ impl<A: Address> Node<A> {
             unanswered: false,
             sync_opened: None,
             sync_peer: None,
+            sync_learnt: 0,
+            sync_fruitless: 0,
             sync_answers: 0,
             forwards: 0,
             timers: Timers::default(),

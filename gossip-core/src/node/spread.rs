@@ -21,6 +21,9 @@ const LEAVE_FANOUT: u8 = 3;
 /// that are kept, and its sender's address may be forged; who is refused finds another member, or asks again.
 const SYNC_ANSWERS_MAX: u8 = 4;
 
+/// Doublings of the time between exchanges that bring nothing: 64 times `gossip_interval` in a quiet cluster.
+const SYNC_FRUITLESS_MAX: u8 = 6;
+
 impl<A: Address> Node<A> {
     pub(super) fn on_gossip_round(&mut self) {
         self.sync_answers = 0;
@@ -111,16 +114,27 @@ impl<A: Address> Node<A> {
     }
 
     /// Opens an anti-entropy exchange with a peer that knows something else, unless that is likely to settle by itself: as
-    /// long as this node has news to tell, the digests of a cluster differ everywhere.
+    /// long as this node has news to tell, the digests of a cluster differ everywhere. Each exchange that brought nothing new
+    /// doubles the time to the next: what it cannot mend (this node is at a bound) it is not to try for ever.
     pub(super) fn maybe_sync(&mut self, now: Instant, peer: A) {
+        if self.learnt_so_far() != self.sync_learnt {
+            self.sync_fruitless = 0;
+        }
         let gap = if self.has_news() { self.config.sync_interval } else { self.config.gossip_interval };
+        let gap = gap.saturating_mul(1 << self.sync_fruitless);
         if self.phase != Phase::Member || self.sync_opened.is_some_and(|opened| now.since(opened) < gap) {
             return;
         }
         self.sync_opened = Some(now);
         self.sync_peer = Some(peer);
+        self.sync_learnt = self.learnt_so_far();
         self.counters.syncs_opened += 1;
         self.enqueue(Outgoing::SyncOpen { to: peer });
+    }
+
+    /// Grows with everything new that this node learns.
+    fn learnt_so_far(&self) -> u64 {
+        self.counters.updates_applied + self.counters.events_learnt
     }
 
     /// The number of buckets with which to compare, as its log2.
@@ -161,6 +175,9 @@ impl<A: Address> Node<A> {
             return;
         }
         self.sync_peer = None;
+        if self.learnt_so_far() == self.sync_learnt {
+            self.sync_fruitless = (self.sync_fruitless + 1).min(SYNC_FRUITLESS_MAX);
+        }
         self.enqueue(Outgoing::Page {
             to: from,
             list: List::Buckets { bits, want: false, members, events },

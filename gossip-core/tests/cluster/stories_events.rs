@@ -105,6 +105,25 @@ fn the_bound_on_forwarding_holds_and_the_rounds_do_the_rest() {
 }
 
 #[test]
+fn nodes_whose_differences_cannot_be_mended_stop_asking() {
+    let mut cluster = Cluster::converged(18, Config::lan(), 8);
+    // From now on a newcomer that keeps only two events: its digest differs from the others' for the events' lifetime.
+    cluster.config.events_max = 2;
+    let ids: Vec<_> = (0..10).map(|_| cluster.start_event(1, b"event")).collect();
+    cluster.run_for(S(5));
+    assert!(ids.iter().all(|&id| cluster.informed(id) == 8));
+    cluster.start(9);
+    cluster.join(9, &[1]);
+    cluster.run_for(S(10));
+    let opened = |cluster: &Cluster| cluster.up().map(|(_, host)| host.node.counters().syncs_opened).sum::<u64>();
+    let before = opened(&cluster);
+    cluster.run_for(S(30));
+    let rate = (opened(&cluster) - before) as f64 / 9.0 / 30.0;
+    // Without the back-off it is 0.36.
+    assert!(rate < 0.15, "{rate} exchanges per node and second");
+}
+
+#[test]
 fn a_cluster_that_was_told_everything_falls_silent() {
     // With fan-out 3 and no idle calls, an idle node sends one probe per second and answers one on average.
     let mut cluster = Cluster::converged(10, Config::lan(), 32);
