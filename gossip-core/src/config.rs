@@ -228,8 +228,11 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
-/// The longest payload of an event: what fits beside the headers into one datagram. Longer ones are refused.
+/// The longest payload of an event: what fits into one datagram beside the headers and beside the word to a receiver that it is
+/// held for suspect, dead or departed. Longer ones are refused.
 #[must_use]
 pub fn event_payload_max<A: Address>(config: &Config) -> usize {
-    config.datagram_max.saturating_sub(wire::HEADER_LEN + wire::message_max::<A>() + wire::rumor_overhead_max::<A>())
+    config.datagram_max.saturating_sub(
+        wire::HEADER_LEN + wire::message_max::<A>() + wire::notice_max::<A>() + wire::rumor_overhead_max::<A>(),
+    )
 }

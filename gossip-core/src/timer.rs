@@ -15,12 +15,15 @@ pub(crate) enum Timer {
     ProbeRetry,
 }
 
+/// How many there are.
+pub(crate) const COUNT: usize = ALL.len();
+
 const ALL: [Timer; 4] = [Timer::Gossip, Timer::ProbeRetry, Timer::ProbeTimeout, Timer::Probe];
 
 /// One deadline for each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
-    deadlines: [Option<Instant>; ALL.len()],
+    deadlines: [Option<Instant>; COUNT],
 }
 
 impl Timers {
@@ -33,7 +36,7 @@ impl Timers {
     }
 
     pub(crate) fn clear_all(&mut self) {
-        self.deadlines = [None; ALL.len()];
+        self.deadlines = [None; COUNT];
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

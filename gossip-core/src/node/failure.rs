@@ -121,8 +121,12 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn expire_suspicions(&mut self, now: Instant) {
-        while let Some(&Reverse((at, slot))) = self.suspicion_deadlines.peek().filter(|Reverse((at, _))| *at <= now) {
-            debug_assert!(at <= now);
+        // Each entry once: at the end of all time one that is put back is due at once.
+        for _ in 0..self.suspicion_deadlines.len() {
+            let Some(&Reverse((_, slot))) = self.suspicion_deadlines.peek().filter(|Reverse((at, _))| *at <= now)
+            else {
+                return;
+            };
             self.suspicion_deadlines.pop();
             let Some(suspicion) = self.suspicions.get_mut(&slot) else { continue };
             if suspicion.deadline() > now {

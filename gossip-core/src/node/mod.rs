@@ -24,7 +24,7 @@ use crate::rng::Rng;
 use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
-use crate::timer::{Timer, Timers};
+use crate::timer::{self, Timer, Timers};
 use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
@@ -376,7 +376,9 @@ impl<A: Address> Node<A> {
             return;
         }
         self.notice_stall(now);
-        while let Some((timer, deadline)) = self.timers.take_due(now) {
+        // Each once: at the end of all time a timer that is set anew is due at once.
+        for _ in 0..timer::COUNT {
+            let Some((timer, deadline)) = self.timers.take_due(now) else { break };
             match timer {
                 Timer::Gossip => {
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval));

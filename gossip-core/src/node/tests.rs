@@ -61,3 +61,17 @@ fn numbers_at_their_ends_do_not_overflow() {
     let above = Setup { incarnation: INCARNATION_MAX + 1, ..setup };
     assert_eq!(Node::new(NOW, Config::lan(), &above).unwrap_err().name, "incarnation");
 }
+
+#[test]
+fn the_end_of_all_time_is_served_like_any_other() {
+    let end = Instant::from_nanos(u64::MAX);
+    let mut node = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
+    let suspect = Claim { incarnation: 1, state: MemberState::Suspect };
+    node.handle(NOW, Input::Datagram { from: 7, bytes: &claims(5, [suspect].into_iter()) }).unwrap();
+    node.handle(NOW, Input::Command(Command::StartEvent { payload: b"event" })).unwrap();
+    for _ in 0..3 {
+        node.handle(end, Input::Timeout).unwrap();
+        while node.poll_transmit(end, &mut [0; 1400]).is_some() {}
+    }
+    assert!(node.poll_timeout().is_some());
+}

@@ -52,6 +52,12 @@ pub const fn message_max<A: Address>() -> usize {
     1 + VARINT32_MAX + 4 + body
 }
 
+/// An upper bound of what the item takes that tells a receiver what is held of it: suspect, dead or left, so without metadata.
+#[must_use]
+pub const fn notice_max<A: Address>() -> usize {
+    1 + 2 * A::ENCODED_MAX + VARINT32_MAX
+}
+
 /// An upper bound of what a rumor takes beside its payload.
 #[must_use]
 pub const fn rumor_overhead_max<A: Address>() -> usize {
