@@ -6,7 +6,7 @@
 # PLAN is a file or the name of one in experiments/plans (default: quick). Ends with 0 when there is a complete result.
 set -euo pipefail
 
-here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 root=$(dirname -- "$here")
 plan=''
 backend=auto

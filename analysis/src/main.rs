@@ -1,5 +1,6 @@
 //! The command `gossip-analysis`: from a result folder to its report.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,10 +25,19 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("gossip-analysis: {message}");
+            let _ = writeln!(std::io::stderr(), "gossip-analysis: {message}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn say(study: &Study, page: &Path) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", terminal::render(study))?;
+    if study.experiment.truncated {
+        writeln!(out, "The log's last line is cut off; everything above it is in the report.")?;
+    }
+    writeln!(out, "report: {}", page.display())
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -38,10 +48,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     });
     let study = Study::of(experiment);
     let page = write(&study, &folder).map_err(|error| error.to_string())?;
-    print!("{}", terminal::render(&study));
-    if study.experiment.truncated {
-        println!("The log's last line is cut off; everything above it is in the report.");
-    }
-    println!("report: {}", page.display());
+    // The report is written: a terminal that is gone is no failure.
+    let _ = say(&study, &page);
     Ok(())
 }
