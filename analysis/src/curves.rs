@@ -5,8 +5,6 @@
 //! holds everybody who was in the cluster at the event's start, sleepers and nodes that went included; it is what the thin
 //! curves draw.
 
-use event_log::plan::Action;
-
 use crate::load::{Event, Experiment, Nanos, Run, StayId};
 use crate::stats::quantile;
 
@@ -156,14 +154,6 @@ pub fn axis_end(curves: &[Curve]) -> (f64, usize) {
     let Some(median) = quantile(&mut ends, 0.5) else { return (1.0, 0) };
     let end = ends.last().copied().unwrap_or(1.0).min(3.0 * median).max(1.0);
     (end * 1.04, ends.iter().filter(|last| **last > end * 1.04).count())
-}
-
-/// Whether a run's setting lets nodes sleep or cuts them off, so that its thin curves have a tail beyond the axis.
-#[must_use]
-pub fn interrupts(run: &Run) -> bool {
-    run.setting.as_ref().is_some_and(|setting| {
-        setting.faults.iter().any(|fault| matches!(fault.action(), Ok(Action::Sleep(_) | Action::Partition(_))))
-    })
 }
 
 #[cfg(test)]

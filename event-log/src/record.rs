@@ -13,7 +13,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use netem::spec::Span;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::RunKey;
@@ -271,10 +270,4 @@ pub struct FaultCounts {
     pub delay_square_sum_ns2: f64,
     /// Sum of the lateness of the release over the drawn delay (what the timer added), nanoseconds.
     pub delay_late_sum_ns: f64,
-}
-
-/// A run's length of time, for readers who want seconds.
-#[must_use]
-pub fn seconds(span: Span) -> f64 {
-    span.get().as_secs_f64()
 }

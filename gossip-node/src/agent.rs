@@ -126,10 +126,7 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
     if !config.join.is_empty() || config.master.is_none() {
         agent.command(Command::Join { seeds: &config.join });
     }
-    agent.drive(master, config.orphan_timeout).await.map_err(|error| match error {
-        AgentError::Socket { source, .. } => AgentError::Socket { addr: config.bind, source },
-        other => other,
-    })
+    agent.drive(master, config.orphan_timeout).await
 }
 
 impl Agent {

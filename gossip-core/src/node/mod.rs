@@ -285,12 +285,6 @@ impl<A: Address> Node<A> {
         self.members.digests().total() ^ self.rumors.digests().total().rotate_left(16)
     }
 
-    /// Events kept for those who missed them.
-    #[must_use]
-    pub fn events_kept(&self) -> usize {
-        self.rumors.len()
-    }
-
     fn member_at(&self, slot: Slot) -> Member<'_, A> {
         let entry = self.members.entry(slot);
         Member {
