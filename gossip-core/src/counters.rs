@@ -21,9 +21,11 @@ macro_rules! counters {
 counters! {
     /// Datagrams accepted.
     datagrams_accepted,
+    /// Datagrams accepted from nodes that speak the next version of the wire format; what is new in it was passed over.
+    datagrams_newer_version,
     /// Datagrams that are not of this protocol.
     datagrams_foreign,
-    /// Datagrams of a wire version that this node does not speak.
+    /// Datagrams of a wire version that this node does not read.
     datagrams_other_version,
     /// Datagrams of another cluster.
     datagrams_other_cluster,

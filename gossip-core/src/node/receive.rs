@@ -12,7 +12,7 @@ use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Upd
 
 impl<A: Address> Node<A> {
     pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
-        let Datagram { sender, message, items } =
+        let Datagram { version, sender, message, items } =
             wire::decode::<A>(bytes, self.config.cluster).inspect_err(|error| match error {
                 DecodeError::Foreign => self.counters.datagrams_foreign += 1,
                 DecodeError::Version(_) => self.counters.datagrams_other_version += 1,
@@ -27,6 +27,7 @@ impl<A: Address> Node<A> {
             return Ok(());
         }
         self.counters.datagrams_accepted += 1;
+        self.counters.datagrams_newer_version += u64::from(version > wire::VERSION);
         self.notice_silence(now);
         let leaves = matches!(message, Message::Leave);
         let sender_is_live = leaves || self.on_sender(now, from, sender.incarnation);
@@ -132,7 +133,7 @@ impl<A: Address> Node<A> {
                     differ = false;
                 }
             }
-            Message::Answer => {}
+            Message::Answer | Message::Extension { .. } => {}
             Message::Join => {
                 self.enqueue(Outgoing::Page { to: from, list: List::Members, cursor: Cursor::START });
                 differ = false;
@@ -164,6 +165,6 @@ fn via<A>(message: &Message<'_, A>) -> Via {
         Message::Gossip { .. } | Message::Leave => Via::Push,
         Message::Answer => Via::Pull,
         Message::Join | Message::Members | Message::SyncOpen { .. } | Message::SyncReply { .. } => Via::Sync,
-        Message::App { .. } => Via::Message,
+        Message::App { .. } | Message::Extension { .. } => Via::Message,
     }
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use super::delta::Previous;
 use super::{HEADER_LEN, MAGIC, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
@@ -14,7 +15,7 @@ use crate::sync::BUCKET_BITS_MAX;
 pub enum DecodeError {
     /// Shorter than a header, or does not begin with [`MAGIC`]: not of this protocol.
     Foreign,
-    /// A version that this code does not speak.
+    /// A version that this code does not read: more than one away from its own.
     Version(u8),
     /// From another cluster.
     Cluster(ClusterTag),
@@ -110,6 +111,13 @@ pub enum Message<'a, A> {
         /// Theirs.
         payload: &'a [u8],
     },
+    /// A message of the next version of the format: of no meaning here, but its sender is there and its items count.
+    Extension {
+        /// Its kind, [`KIND_EXTENSION`] or above.
+        kind: u8,
+        /// Its body.
+        body: &'a [u8],
+    },
 }
 
 /// A claim about a member, as it travels.
@@ -152,6 +160,8 @@ pub enum Item<'a, A> {
 /// A datagram whose every byte was checked.
 #[derive(Debug, Clone)]
 pub struct Datagram<'a, A> {
+    /// The version of the format that the sender speaks.
+    pub version: u8,
     /// Of whom it tells.
     pub sender: Sender,
     /// The message.
@@ -164,13 +174,49 @@ pub struct Datagram<'a, A> {
 #[derive(Debug, Clone)]
 pub struct Items<'a, A> {
     reader: Reader<'a>,
+    previous: Previous,
+    /// Of a newer version: extensions are passed over.
+    newer: bool,
     address: PhantomData<A>,
 }
 
 impl<'a, A: Address> Iterator for Items<'a, A> {
     type Item = Item<'a, A>;
     fn next(&mut self) -> Option<Item<'a, A>> {
-        if self.reader.rest().is_empty() { None } else { read_item(&mut self.reader) }
+        self.advance().and_then(Result::ok)
+    }
+}
+
+impl<'a, A: Address> Items<'a, A> {
+    /// The next item that this version knows; an error where the bytes are none.
+    fn advance(&mut self) -> Option<Result<Item<'a, A>, ()>> {
+        while !self.reader.rest().is_empty() {
+            match self.read_item() {
+                Some(Some(item)) => return Some(Ok(item)),
+                Some(None) => {}
+                None => return Some(Err(())),
+            }
+        }
+        None
+    }
+
+    /// `None` where the bytes are no item, `Some(None)` for an extension.
+    fn read_item(&mut self) -> Option<Option<Item<'a, A>>> {
+        let reader = &mut self.reader;
+        match reader.u8()? {
+            TAG_RUMOR => Some(Some(Item::Rumor(Rumor {
+                origin: reader.address()?,
+                sequence: reader.varint()?,
+                age_ms: reader.varint32()?,
+                hops: u8::try_from(reader.varint()?).ok()?,
+                payload: reader.string(STRING_MAX)?,
+            }))),
+            tag if tag & 0b1101_0000 == TAG_UPDATE => {
+                read_update(tag, reader, &mut self.previous).map(|update| Some(Item::Update(update)))
+            }
+            tag if tag & TAG_KINDS == TAG_EXTENSION && self.newer => reader.string(STRING_MAX).map(|_| None),
+            _ => None,
+        }
     }
 }
 
@@ -187,8 +233,16 @@ const KIND_SYNC_OPEN: u8 = 10;
 const KIND_SYNC_REPLY: u8 = 11;
 const KIND_APP: u8 = 12;
 
+/// The kinds from here on are left to later versions: a length and as many bytes follow.
+pub const KIND_EXTENSION: u8 = 128;
+
+/// The bits of a tag that tell the kind of the item.
+const TAG_KINDS: u8 = 0b1100_0000;
+/// Left to later versions: a length and as many bytes follow.
+const TAG_EXTENSION: u8 = 0b0000_0000;
 const TAG_UPDATE: u8 = 0b0100_0000;
 const TAG_RUMOR: u8 = 0b1000_0000;
+const DELTA: u8 = 0b10_0000;
 const HAS_METADATA: u8 = 0b1000;
 const HAS_INCARNATION: u8 = 0b100;
 
@@ -207,7 +261,7 @@ pub fn decode<A: Address>(bytes: &[u8], cluster: ClusterTag) -> Result<Datagram<
     if magic != MAGIC {
         return Err(DecodeError::Foreign);
     }
-    if version != VERSION {
+    if version == 0 || version.abs_diff(VERSION) > 1 {
         return Err(DecodeError::Version(version));
     }
     let tag = ClusterTag(u16::from_be_bytes([tag_high, tag_low]));
@@ -217,7 +271,7 @@ pub fn decode<A: Address>(bytes: &[u8], cluster: ClusterTag) -> Result<Datagram<
     if u32::from_be_bytes(checksum) != crc(bytes) {
         return Err(DecodeError::Checksum);
     }
-    read_body(Reader::new(&bytes[HEADER_LEN..])).ok_or(DecodeError::Malformed)
+    read_body(version, Reader::new(&bytes[HEADER_LEN..])).ok_or(DecodeError::Malformed)
 }
 
 fn crc(datagram: &[u8]) -> u32 {
@@ -227,16 +281,21 @@ fn crc(datagram: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-fn read_body<A: Address>(mut reader: Reader<'_>) -> Option<Datagram<'_, A>> {
+fn read_body<A: Address>(version: u8, mut reader: Reader<'_>) -> Option<Datagram<'_, A>> {
+    let newer = version > VERSION;
     let kind = reader.u8()?;
     let sender = Sender { incarnation: read_incarnation(&mut reader)?, digest: reader.u32()? };
-    let message = read_message(kind, &mut reader)?;
-    let items = Items { reader, address: PhantomData };
-    let mut check = items.reader.clone();
-    while !check.rest().is_empty() {
-        read_item::<A>(&mut check)?;
+    let message = if kind >= KIND_EXTENSION && newer {
+        Message::Extension { kind, body: reader.string(STRING_MAX)? }
+    } else {
+        read_message(kind, &mut reader)?
+    };
+    let items = Items { reader, previous: Previous::NONE, newer, address: PhantomData };
+    let mut check = items.clone();
+    while let Some(item) = check.advance() {
+        item.ok()?;
     }
-    Some(Datagram { sender, message, items })
+    Some(Datagram { version, sender, message, items })
 }
 
 fn read_message<'a, A: Address>(kind: u8, reader: &mut Reader<'a>) -> Option<Message<'a, A>> {
@@ -285,28 +344,14 @@ fn read_incarnation(reader: &mut Reader<'_>) -> Option<u32> {
     reader.varint32().filter(|&incarnation| incarnation <= INCARNATION_MAX)
 }
 
-fn read_item<'a, A: Address>(reader: &mut Reader<'a>) -> Option<Item<'a, A>> {
-    match reader.u8()? {
-        TAG_RUMOR => Some(Item::Rumor(Rumor {
-            origin: reader.address()?,
-            sequence: reader.varint()?,
-            age_ms: reader.varint32()?,
-            hops: u8::try_from(reader.varint()?).ok()?,
-            payload: reader.string(STRING_MAX)?,
-        })),
-        tag if tag & 0b1111_0000 == TAG_UPDATE => read_update(tag, reader).map(Item::Update),
-        _ => None,
-    }
-}
-
-fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>) -> Option<Update<'a, A>> {
+fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>, previous: &mut Previous) -> Option<Update<'a, A>> {
     let state = match tag & 0b11 {
         0 => MemberState::Alive,
         1 => MemberState::Suspect,
         2 => MemberState::Dead,
         _ => MemberState::Left,
     };
-    let addr = reader.address()?;
+    let addr = if tag & DELTA == 0 { previous.read_plain(reader)? } else { previous.read_delta(reader)? };
     let incarnation = if tag & HAS_INCARNATION == 0 {
         0
     } else {
@@ -328,6 +373,7 @@ fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>) -> Option<Updat
 #[derive(Debug)]
 pub struct Encoder<'b> {
     writer: Writer<'b>,
+    previous: Previous,
 }
 
 impl<'b> Encoder<'b> {
@@ -346,7 +392,7 @@ impl<'b> Encoder<'b> {
         writer.varint(u64::from(sender.incarnation))?;
         writer.u32(sender.digest)?;
         write_message(&mut writer, message)?;
-        Some(Self { writer })
+        Some(Self { writer, previous: Previous::NONE })
     }
 
     /// Bytes that still fit.
@@ -359,7 +405,9 @@ impl<'b> Encoder<'b> {
     pub fn push<A: Address>(&mut self, item: &Item<'_, A>) -> bool {
         let len = self.writer.len();
         let written = match item {
-            Item::Update(update) => write_update(&mut self.writer, update),
+            Item::Update(update) => {
+                write_update(&mut self.writer, update, &self.previous).map(|previous| self.previous = previous)
+            }
             Item::Rumor(rumor) => write_rumor(&mut self.writer, rumor),
         };
         if written.is_none() {
@@ -392,6 +440,7 @@ fn kind<A>(message: &Message<'_, A>) -> u8 {
         Message::SyncOpen { .. } => KIND_SYNC_OPEN,
         Message::SyncReply { .. } => KIND_SYNC_REPLY,
         Message::App { .. } => KIND_APP,
+        Message::Extension { kind, .. } => *kind,
     }
 }
 
@@ -414,19 +463,21 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
             writer.u64(members)?;
             writer.u64(events)
         }
-        Message::App { payload } => writer.string(payload),
+        Message::App { payload } | Message::Extension { body: payload, .. } => writer.string(payload),
     }
 }
 
-fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>) -> Option<()> {
+fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>, previous: &Previous) -> Option<Previous> {
     let Claim { incarnation, state } = update.claim;
     let metadata = update.metadata.filter(|_| state == MemberState::Alive);
+    let coded = previous.code(&update.addr)?;
     let tag = TAG_UPDATE
         | state as u8
+        | if coded.shared.is_some() { DELTA } else { 0 }
         | if incarnation > 0 { HAS_INCARNATION } else { 0 }
         | if metadata.is_some() { HAS_METADATA } else { 0 };
     writer.u8(tag)?;
-    writer.address(&update.addr)?;
+    let next = coded.write(writer, &update.addr)?;
     if incarnation > 0 {
         writer.varint(u64::from(incarnation))?;
     }
@@ -434,7 +485,10 @@ fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>) -> 
         // A suspicion without an accuser is one's own: the suspect stands for it, who can be no accuser.
         writer.address(update.accuser.as_ref().unwrap_or(&update.addr))?;
     }
-    metadata.map_or(Some(()), |bytes| writer.string(bytes))
+    if let Some(bytes) = metadata {
+        writer.string(bytes)?;
+    }
+    Some(next)
 }
 
 fn write_rumor<A: Address>(writer: &mut Writer<'_>, rumor: &Rumor<'_, A>) -> Option<()> {

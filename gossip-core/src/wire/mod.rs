@@ -15,7 +15,7 @@
 //!    6 Answer    nothing                                  members, u64 of events
 //!                                            12 App       length v, bytes
 //!  then items until the datagram ends, each with a tag:
-//!    update  01 00 m i ss   address, [i: incarnation v], [ss = Suspect: accuser's address], [m: length v, metadata]
+//!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: length v, metadata]
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive; without i the incarnation is 0
 //!    rumor   10 00 00 00    origin's address, sequence v, age v (ms), hops v, length v, payload
 //! ```
@@ -24,10 +24,13 @@
 //! that decodes. It reads the bytes where they are and allocates nothing.
 
 mod codec;
+mod delta;
 mod message;
 
 pub use codec::{Reader, Writer};
-pub use message::{Datagram, DecodeError, Encoder, Item, Items, Message, Rumor, Sender, Update, decode};
+pub use message::{
+    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Rumor, Sender, Update, decode,
+};
 
 use crate::address::Address;
 

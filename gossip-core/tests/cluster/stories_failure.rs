@@ -114,7 +114,7 @@ fn hostile_bytes_are_counted_and_change_nothing() {
     let mut cluster = Cluster::converged(13, Config::lan(), 3);
     let before = cluster.host(1).node.digest();
     for (bytes, _) in
-        [(&b""[..], 0), (&[0xff; 2000], 0), (b"h\x01\x00\x00", 0), (b"h\x02\x00\x00\x00\x00\x00\x00\x01", 0)]
+        [(&b""[..], 0), (&[0xff; 2000], 0), (b"h\x01\x00\x00", 0), (b"h\x03\x00\x00\x00\x00\x00\x00\x01", 0)]
     {
         cluster.inject(1, 77, bytes);
     }

@@ -50,15 +50,44 @@ fn golden_vectors_of_version_1() {
         Item::Rumor(Rumor { origin: peer, sequence: 2, age_ms: 130, hops: 3, payload: b"hi" }),
     ];
     let gossip = encode(sender, &Message::Gossip { answer: true }, &items);
-    let expected = "6801beef 0ef03edb 05 ac02 01020304 01 \
+    let expected = "6801beef 458c2bc3 05 ac02 01020304 01 \
                     48 040a0000071ce8 01 6d \
-                    45 040a0000071ce8 01 040a0000081ce8 \
+                    65 70 01 040a0000081ce8 \
                     80 040a0000071ce8 02 8201 03 02 6869";
     assert_eq!(hex(&gossip), expected.replace(' ', ""));
     let decoded = decode::<SocketAddr>(&gossip, CLUSTER).unwrap();
     assert_eq!(decoded.sender, sender);
     assert_eq!(decoded.message, Message::Gossip { answer: true });
     assert_eq!(decoded.items.collect::<Vec<_>>(), items);
+}
+
+/// What a later version may add: kinds from 128 on, and items with a tag below 64, each with its length. A node of this version
+/// reads the rest of such a datagram.
+#[test]
+fn a_datagram_of_the_next_version_is_read_without_what_is_new_in_it() {
+    let update = [TAG_UPDATE, 0, 7];
+    let body = |kind: &[u8], items: &[u8]| [&[MAGIC, VERSION + 1, 0xbe, 0xef, 0, 0, 0, 0], kind, items].concat();
+    let sender = [0, 1, 2, 3, 4];
+    let new_message = [&[200][..], &sender, &[3, 9, 9, 9]].concat();
+    let new_item = [&[0x3f, 2, 8, 8][..], &update, &[0x00, 0]].concat();
+    let mut bytes = body(&new_message, &new_item);
+    reseal(&mut bytes);
+    let datagram = decode::<u16>(&bytes, CLUSTER).unwrap();
+    assert_eq!((datagram.version, datagram.sender.digest), (VERSION + 1, 0x0102_0304));
+    assert_eq!(datagram.message, Message::Extension { kind: 200, body: &[9, 9, 9] });
+    let alive = Claim { incarnation: 0, state: MemberState::Alive };
+    let known = Item::Update(Update { addr: 7, claim: alive, accuser: None, metadata: None });
+    assert_eq!(datagram.items.collect::<Vec<_>>(), [known]);
+
+    let refused = |mut bytes: Vec<u8>| {
+        reseal(&mut bytes);
+        assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap_err(), DecodeError::Malformed, "{bytes:02x?}");
+    };
+    // This version itself has no extensions, and a length has to be true.
+    bytes[1] = VERSION;
+    refused(bytes);
+    refused(body(&new_message, &[0x3f, 3, 8, 8]));
+    refused(body(&[&[99][..], &sender, &[0]].concat(), &[]));
 }
 
 fn hex(bytes: &[u8]) -> alloc::string::String {
@@ -79,7 +108,8 @@ fn each_kind_of_foreign_datagram_is_told_apart() {
         bytes
     };
     assert_eq!(error(&change(0, b'x')), DecodeError::Foreign);
-    assert_eq!(error(&change(1, 2)), DecodeError::Version(2));
+    assert_eq!(error(&change(1, 0)), DecodeError::Version(0));
+    assert_eq!(error(&change(1, VERSION + 2)), DecodeError::Version(VERSION + 2));
     assert_eq!(error(&change(2, 0)), DecodeError::Cluster(ClusterTag(0x00ef)));
     assert_eq!(error(&change(7, good[7] ^ 1)), DecodeError::Checksum);
     assert_eq!(error(&change(9, good[9] ^ 1)), DecodeError::Checksum);
@@ -183,7 +213,7 @@ proptest! {
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);
             bytes[8] = kind;
             bytes[9] &= 0x7f;
-            bytes[15] = if tag & 1 == 0 { TAG_RUMOR } else { TAG_UPDATE | tag >> 4 };
+            bytes[15] = if tag & 1 == 0 { TAG_RUMOR } else { TAG_UPDATE | tag >> 2 };
             reseal(&mut bytes);
         }
         if let Ok(datagram) = decode::<u16>(&bytes, CLUSTER) {
