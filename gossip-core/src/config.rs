@@ -113,6 +113,9 @@ pub struct Config {
     pub members_max: usize,
     /// Longest metadata of a member, bytes.
     pub metadata_max: usize,
+    /// Most changes of the membership that are kept for [`changes_since`](crate::Node::changes_since), each at the size of an
+    /// address. Larger: a reader may come more rarely and still need not read all members. 0: none are kept.
+    pub changes_max: usize,
     /// Largest datagram sent, payload bytes of the transport. 1,400 fits into an Ethernet frame with room for tunnels.
     pub datagram_max: usize,
     /// Most datagrams waiting to be pulled. At the bound new ones are refused and counted.
@@ -145,6 +148,7 @@ impl Config {
             tombstone_lifetime: Duration::from_secs(60),
             members_max: 65_536,
             metadata_max: 256,
+            changes_max: 1024,
             datagram_max: 1400,
             transmits_max: 1024,
         }
@@ -204,6 +208,7 @@ impl Config {
         rule(self.suspicion_confirmations <= 8, "suspicion_confirmations", "must be 0 to 8")?;
         rule((2..=1 << 24).contains(&self.members_max), "members_max", "must be 2 to 16,777,216")?;
         rule((1..=1 << 20).contains(&self.events_max), "events_max", "must be 1 to 1,048,576")?;
+        rule(self.changes_max <= 1 << 20, "changes_max", "must be at most 1,048,576")?;
         rule(self.seen_max >= self.events_max, "seen_max", "must be at least events_max")?;
         rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;

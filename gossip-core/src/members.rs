@@ -13,6 +13,7 @@ use hashbrown::{HashMap, HashTable};
 
 use crate::address::Address;
 use crate::backlog;
+use crate::changes::Changes;
 use crate::member::{Claim, MemberState};
 use crate::permutation::Permutation;
 use crate::rng::Rng;
@@ -57,6 +58,7 @@ pub(crate) struct Members<A: Address> {
     /// Metadata, and the incarnation that they were told with.
     metadata: HashMap<Slot, (u32, Box<[u8]>), FixedState>,
     digests: Digests,
+    changes: Changes<A::Stored>,
     /// The order of the running probe cycle and the next place in it.
     cycle: Option<(Permutation, u32)>,
 }
@@ -73,6 +75,7 @@ impl<A: Address> Members<A> {
             live: Vec::new(),
             metadata: HashMap::with_hasher(hasher),
             digests: Digests::default(),
+            changes: Changes::default(),
             cycle: None,
         };
         // A later life says so explicitly when it has no metadata: the others may know some of an earlier one.
@@ -99,6 +102,14 @@ impl<A: Address> Members<A> {
 
     pub(crate) fn digests(&self) -> &Digests {
         &self.digests
+    }
+
+    pub(crate) fn changes(&self) -> &Changes<A::Stored> {
+        &self.changes
+    }
+
+    pub(crate) fn changes_mut(&mut self) -> &mut Changes<A::Stored> {
+        &mut self.changes
     }
 
     pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
@@ -174,6 +185,7 @@ impl<A: Address> Members<A> {
             self.metadata.insert(slot, (claim.incarnation, bytes.into()));
         }
         self.digests.toggle(self.fingerprint(slot));
+        self.changes.record(self.entries[slot as usize].addr);
     }
 
     /// Forgets a member.

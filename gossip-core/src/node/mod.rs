@@ -1,8 +1,9 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
 //! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! anti-entropy, goodbye).
+//! anti-entropy, goodbye), `read` (what an application may ask).
 
 mod failure;
+mod read;
 mod receive;
 mod spread;
 mod transmit;
@@ -25,6 +26,7 @@ use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
+pub use read::Change;
 use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
@@ -186,6 +188,7 @@ impl<A: Address> Node<A> {
             config,
             rng,
         };
+        node.members.changes_mut().keep(node.config.changes_max);
         node.arm(now);
         Ok(node)
     }
@@ -254,7 +257,9 @@ impl<A: Address> Node<A> {
         self.members.live_count()
     }
 
-    /// All remembered members in a stable order, this node first.
+    /// All remembered members, this node first. The order is stable: as long as a member is remembered it keeps its place
+    /// among the others, whatever happens to them; a newcomer takes the place of one that was forgotten, or the last. It
+    /// follows from the inputs alone, so it is the same on every machine.
     pub fn members(&self) -> impl Iterator<Item = Member<'_, A>> {
         self.members.slots_from(SELF).map(|slot| self.member_at(slot))
     }

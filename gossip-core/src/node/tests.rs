@@ -75,3 +75,92 @@ fn the_end_of_all_time_is_served_like_any_other() {
     }
     assert!(node.poll_timeout().is_some());
 }
+
+/// A node that knows the members 2..=`last` and has told of them.
+fn node_with(last: u16) -> Node<u16> {
+    let mut node = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
+    for addr in 2..=last {
+        let bytes = claims(addr, [Claim { incarnation: 0, state: MemberState::Alive }].into_iter());
+        node.handle(NOW, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
+    }
+    node
+}
+
+#[test]
+fn members_at_random_are_each_once_equally_likely_and_leave_the_protocol_alone() {
+    let node = node_with(6);
+    let mut first = BTreeMap::<u16, u32>::new();
+    for random in 0..5_000 {
+        let mut order: Vec<u16> = node.random_members(random).map(|member| member.addr).collect();
+        assert_eq!(node.random_member(random).unwrap().addr, order[0]);
+        *first.entry(order[0]).or_default() += 1;
+        order.sort_unstable();
+        assert_eq!(order, [2, 3, 4, 5, 6]);
+    }
+    assert!(first.len() == 5 && first.values().all(|count| (850..=1_150).contains(count)), "{first:?}");
+    let alone = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
+    assert_eq!(alone.random_member(7), None);
+}
+
+#[test]
+fn the_order_of_the_members_stays_when_one_is_forgotten_and_the_next_takes_its_place() {
+    let mut node = node_with(5);
+    let order = |node: &Node<u16>| node.members().map(|member| member.addr).collect::<Vec<_>>();
+    assert_eq!(order(&node), [1, 2, 3, 4, 5]);
+    let bytes = claims(3, [Claim { incarnation: 0, state: MemberState::Left }].into_iter());
+    node.handle(NOW, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
+    assert_eq!(order(&node), [1, 2, 3, 4, 5], "it is remembered for a while");
+    let later = NOW + node.config().tombstone_lifetime;
+    node.handle(later, Input::Timeout).unwrap();
+    assert_eq!(order(&node), [1, 2, 4, 5]);
+    let bytes = claims(9, [Claim { incarnation: 0, state: MemberState::Alive }].into_iter());
+    node.handle(later, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
+    assert_eq!(order(&node), [1, 2, 9, 4, 5]);
+}
+
+#[test]
+fn who_reads_only_what_changed_has_what_reading_all_gives() {
+    let mut node = node_with(40);
+    let mut copy = BTreeMap::new();
+    let mut version = 0;
+    let mut rng = Rng::new(5);
+    let mut now = NOW;
+    let mut read_all = 0;
+    for turn in 0..300 {
+        for _ in 0..rng.below(20) {
+            let state = [MemberState::Alive, MemberState::Suspect, MemberState::Dead][rng.below(3) as usize];
+            let claim = Claim { incarnation: rng.below(turn + 1), state };
+            let bytes = claims(2 + rng.below(60) as u16, [claim].into_iter());
+            node.handle(now, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
+        }
+        if turn % 50 == 0 {
+            node.handle(now, Input::Command(Command::SetMetadata { metadata: &[turn as u8] })).unwrap();
+            now += Duration::from_secs(70);
+        }
+        node.handle(now, Input::Timeout).unwrap();
+        while node.poll_transmit(now, &mut [0; 1400]).is_some() || node.poll_event().is_some() {}
+        if turn % 100 == 99 {
+            // The reader was away for too long.
+            node.members.changes_mut().keep(0);
+            node.members.changes_mut().keep(1024);
+        }
+        let view = |member: Member<'_, u16>| (member.state, member.incarnation, member.metadata.to_vec());
+        match node.changes_since(version) {
+            Some(changes) => {
+                for change in changes {
+                    match change.member {
+                        Some(member) => drop(copy.insert(change.addr, view(member))),
+                        None => drop(copy.remove(&change.addr)),
+                    }
+                }
+            }
+            None => {
+                read_all += 1;
+                copy = node.members().map(|member| (member.addr, view(member))).collect();
+            }
+        }
+        version = node.version();
+        assert_eq!(copy, node.members().map(|member| (member.addr, view(member))).collect(), "turn {turn}");
+    }
+    assert_eq!(read_all, 3);
+}
