@@ -45,8 +45,10 @@ counters! {
     updates_stale,
     /// Claims about new members refused because the table is full.
     members_refused,
-    /// Claims whose metadata are longer than this node accepts.
+    /// Metadata longer than this node accepts; the claim that they came with was looked at without them.
     metadata_refused,
+    /// Times that this node raised the version of its metadata above those that others held of it.
+    metadata_restated,
     /// Times that this node refuted a claim about itself.
     refutations,
     /// Probes begun.

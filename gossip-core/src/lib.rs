@@ -74,7 +74,7 @@ pub use address::{Address, CompactSocketAddr};
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
 pub use counters::Counters;
 pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};
-pub use member::{Claim, MemberState};
+pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
 pub use rumors::EventId;
 pub use time::Instant;

@@ -55,6 +55,20 @@ impl Claim {
     }
 }
 
+/// What a member says of itself beside its address, as of a version that only the member counts.
+///
+/// The order is that of precedence, apart from all claims: the higher version wins, and between two lives that count alike the
+/// greater bytes, so that all nodes agree. A member that hears of metadata which would win over its own (it had others in a
+/// former life) raises its version above theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Metadata<'a> {
+    /// 0 when the member never said anything, 1 for those that it is born with, one more with each change. At the top it
+    /// stays there.
+    pub version: u32,
+    /// The application's bytes.
+    pub bytes: &'a [u8],
+}
+
 #[cfg(test)]
 mod tests {
     use super::MemberState::{Alive, Dead, Left, Suspect};

@@ -14,7 +14,7 @@ use hashbrown::{HashMap, HashTable};
 use crate::address::Address;
 use crate::backlog;
 use crate::changes::Changes;
-use crate::member::{Claim, MemberState};
+use crate::member::{Claim, MemberState, Metadata};
 use crate::permutation::Permutation;
 use crate::rng::Rng;
 use crate::sync::{self, Digests};
@@ -55,7 +55,7 @@ pub(crate) struct Members<A: Address> {
     hasher: FixedState,
     /// The live members other than this node, in no particular but reproducible order.
     live: Vec<Slot>,
-    /// Metadata, and the incarnation that they were told with.
+    /// Metadata with their version. Most members may have none.
     metadata: HashMap<Slot, (u32, Box<[u8]>), FixedState>,
     digests: Digests,
     changes: Changes<A::Stored>,
@@ -65,7 +65,7 @@ pub(crate) struct Members<A: Address> {
 
 impl<A: Address> Members<A> {
     /// A table that holds the node itself, alive, at slot [`SELF`].
-    pub(crate) fn new(local: A, incarnation: u32, metadata: &[u8], hash_seed: u64) -> Self {
+    pub(crate) fn new(local: A, incarnation: u32, metadata: Metadata<'_>, hash_seed: u64) -> Self {
         let hasher = FixedState::with_seed(hash_seed);
         let mut members = Self {
             entries: Vec::new(),
@@ -78,8 +78,7 @@ impl<A: Address> Members<A> {
             changes: Changes::default(),
             cycle: None,
         };
-        // A later life says so explicitly when it has no metadata: the others may know some of an earlier one.
-        let stated = (incarnation > 0 || !metadata.is_empty()).then_some(metadata);
+        let stated = (metadata.version > 0).then_some(metadata);
         let slot = members.insert(local, Claim { incarnation, state: MemberState::Alive }, stated);
         debug_assert_eq!(slot, SELF);
         members
@@ -129,21 +128,8 @@ impl<A: Address> Members<A> {
         self.entries.get(slot as usize).filter(|entry| entry.position != FREE)
     }
 
-    pub(crate) fn metadata(&self, slot: Slot) -> &[u8] {
-        self.metadata.get(&slot).map_or(&[], |(_, metadata)| metadata)
-    }
-
-    /// The incarnation with which the metadata were told; `None` when nothing was ever said of them.
-    pub(crate) fn metadata_incarnation(&self, slot: Slot) -> Option<u32> {
-        self.metadata.get(&slot).map(|(incarnation, _)| *incarnation)
-    }
-
-    /// Raises this node's own incarnation; its metadata are stated anew with it.
-    pub(crate) fn revive_self(&mut self, incarnation: u32) {
-        let metadata = self.metadata.remove(&SELF).map_or_else(Box::default, |(_, metadata)| metadata);
-        // Put back before the fingerprint is taken.
-        self.metadata.insert(SELF, (incarnation, metadata));
-        self.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
+    pub(crate) fn metadata(&self, slot: Slot) -> Metadata<'_> {
+        self.metadata.get(&slot).map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
     }
 
     /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
@@ -152,7 +138,7 @@ impl<A: Address> Members<A> {
     }
 
     /// Adds a member that is not in the table.
-    pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<&[u8]>) -> Slot {
+    pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<Metadata<'_>>) -> Slot {
         let addr = A::Stored::from(addr);
         let entry = Entry { addr, incarnation: claim.incarnation, position: NOT_LIVE, state: MemberState::Left };
         let slot = match self.free.pop() {
@@ -173,7 +159,7 @@ impl<A: Address> Members<A> {
     }
 
     /// Replaces what is known of a member; `None` leaves its metadata as they are.
-    pub(crate) fn set(&mut self, slot: Slot, claim: Claim, metadata: Option<&[u8]>) {
+    pub(crate) fn set(&mut self, slot: Slot, claim: Claim, metadata: Option<Metadata<'_>>) {
         self.digests.toggle(self.fingerprint(slot));
         let entry = &mut self.entries[slot as usize];
         entry.incarnation = claim.incarnation;
@@ -181,8 +167,8 @@ impl<A: Address> Members<A> {
         if slot != SELF {
             self.place(slot);
         }
-        if let Some(bytes) = metadata {
-            self.metadata.insert(slot, (claim.incarnation, bytes.into()));
+        if let Some(Metadata { version, bytes }) = metadata {
+            self.metadata.insert(slot, (version, bytes.into()));
         }
         self.digests.toggle(self.fingerprint(slot));
         self.changes.record(self.entries[slot as usize].addr);
@@ -289,7 +275,7 @@ mod tests {
     const ALIVE: Claim = Claim { incarnation: 0, state: MemberState::Alive };
 
     fn table(peers: u16) -> Members<u16> {
-        let mut members = Members::new(0, 0, &[], 1);
+        let mut members = Members::new(0, 0, Metadata::default(), 1);
         for addr in 1..=peers {
             members.insert(addr, ALIVE, None);
         }
@@ -304,15 +290,16 @@ mod tests {
         assert_eq!(members.find(&1), None);
         assert_eq!(members.entry(three).addr(), 3);
         assert_eq!((members.len(), members.live_count()), (4, 4));
-        members.insert(9, ALIVE, Some(b"meta"));
-        assert_eq!(members.metadata(members.find(&9).unwrap()), b"meta");
+        let metadata = Metadata { version: 1, bytes: b"meta" };
+        members.insert(9, ALIVE, Some(metadata));
+        assert_eq!(members.metadata(members.find(&9).unwrap()), metadata);
         assert_eq!(members.live_count(), 5);
     }
 
     #[test]
     fn the_digest_depends_on_the_members_not_on_the_way_there() {
         let mut one = table(3);
-        let mut other = Members::new(3, 0, &[], 99);
+        let mut other = Members::new(3, 0, Metadata::default(), 99);
         for addr in [2, 0, 1] {
             other.insert(addr, ALIVE, None);
         }

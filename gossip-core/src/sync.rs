@@ -9,6 +9,7 @@
 //! The hash is part of the protocol, so it is FNV-1a with a fixed finaliser, the same in every version and on every machine.
 
 use crate::address::Address;
+use crate::member::Metadata;
 
 /// Bits of the greatest number of buckets.
 pub(crate) const BUCKET_BITS_MAX: u8 = 6;
@@ -69,9 +70,12 @@ pub(crate) fn bucket_bits(items: usize) -> u8 {
 }
 
 /// Identity hash and fingerprint of a live member.
-pub(crate) fn member_fingerprint<A: Address>(addr: &A, incarnation: u32, metadata: &[u8]) -> (u32, u32) {
+pub(crate) fn member_fingerprint<A: Address>(addr: &A, incarnation: u32, metadata: Metadata<'_>) -> (u32, u32) {
     let identity = hash_address(addr);
-    let state = identity.bytes(&incarnation.to_be_bytes()).bytes(metadata);
+    let mut state = identity.bytes(&incarnation.to_be_bytes());
+    if metadata.version > 0 {
+        state = state.bytes(&metadata.version.to_be_bytes()).bytes(metadata.bytes);
+    }
     (identity.finish(), state.finish())
 }
 

@@ -242,14 +242,13 @@ impl<A: Address> Node<A> {
         self.relays.retain(|relay| relay.expires > now);
     }
 
-    /// This node is said to be something else than alive, to have a higher incarnation, or other metadata in this one (those
-    /// of a former life that nobody saw end): raise it above the claim.
-    pub(super) fn refute(&mut self, claim: Claim, metadata: Option<&[u8]>, told_by: A) {
+    /// This node is said to be something else than alive, or to have a higher incarnation (that of a former life): raise it
+    /// above the claim.
+    pub(super) fn refute(&mut self, claim: Claim, told_by: A) {
         let known = self.members.entry(SELF).claim();
-        let other_life = claim == known && metadata.is_some_and(|bytes| bytes != self.members.metadata(SELF));
         let incarnation = next_incarnation(claim.incarnation);
         if matches!(self.phase, Phase::Leaving(_) | Phase::Left)
-            || !(claim.supersedes(known) || other_life)
+            || !claim.supersedes(known)
             || incarnation == known.incarnation
         {
             return;
@@ -258,7 +257,7 @@ impl<A: Address> Node<A> {
             self.awareness.on_refute(self.config.awareness_max);
         }
         self.counters.refutations += 1;
-        self.members.revive_self(incarnation);
+        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
         self.updates.insert(SELF);
         self.events.push_back(Event::Refuted { claim, told_by, incarnation });
     }

@@ -18,7 +18,7 @@ use crate::backlog::Backlog;
 use crate::config::{Config, ConfigError, event_payload_max};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
-use crate::member::{Claim, INCARNATION_MAX, MemberState, next_incarnation};
+use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
 use crate::probe::{Probe, Relay};
 use crate::rng::Rng;
@@ -69,6 +69,8 @@ pub struct Member<'a, A> {
     pub incarnation: u32,
     /// Its metadata.
     pub metadata: &'a [u8],
+    /// Their version: 0 when it never stated any, and higher with each change.
+    pub metadata_version: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,13 +158,14 @@ impl<A: Address> Node<A> {
         if setup.incarnation > INCARNATION_MAX {
             return Err(ConfigError { name: "incarnation", rule: "must be at most 2^30" });
         }
+        let metadata = Metadata { version: u32::from(!setup.metadata.is_empty()), bytes: setup.metadata };
         let mut rng = Rng::new(setup.seed);
         let hash_seed = rng.next_u64();
         let mut node = Self {
             phase: Phase::Alone,
             seeds: Vec::new(),
             next_sequence: setup.first_sequence,
-            members: Members::new(setup.local, setup.incarnation, setup.metadata, hash_seed),
+            members: Members::new(setup.local, setup.incarnation, metadata, hash_seed),
             updates: Backlog::default(),
             rumors: Rumors::new(hash_seed),
             tombstones: VecDeque::new(),
@@ -292,11 +295,13 @@ impl<A: Address> Node<A> {
 
     fn member_at(&self, slot: Slot) -> Member<'_, A> {
         let entry = self.members.entry(slot);
+        let Metadata { version, bytes } = self.members.metadata(slot);
         Member {
             addr: entry.addr(),
             state: entry.state,
             incarnation: entry.incarnation,
-            metadata: self.members.metadata(slot),
+            metadata: bytes,
+            metadata_version: version,
         }
     }
 
@@ -333,8 +338,9 @@ impl<A: Address> Node<A> {
                 if metadata.len() > max {
                     return Err(CommandError::MetadataTooLong { len: metadata.len(), max });
                 }
-                let incarnation = next_incarnation(self.members.entry(SELF).incarnation);
-                self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, Some(metadata));
+                let version = self.members.metadata(SELF).version.saturating_add(1);
+                let claim = self.members.entry(SELF).claim();
+                self.members.set(SELF, claim, Some(Metadata { version, bytes: metadata }));
                 self.updates.insert(SELF);
             }
         }
@@ -406,13 +412,15 @@ impl<A: Address> Node<A> {
         now: Instant,
         slot: Slot,
         claim: Claim,
-        metadata: Option<&[u8]>,
+        metadata: Option<Metadata<'_>>,
         told_by: Option<A>,
         accuser: A,
     ) {
         let old = self.members.entry(slot).claim();
-        let changed = metadata.is_some_and(|bytes| bytes != self.members.metadata(slot));
-        self.members.set(slot, claim, metadata);
+        let held = self.members.metadata(slot);
+        let newer = metadata.filter(|told| *told > held);
+        let changed = newer.is_some_and(|told| told.bytes != held.bytes);
+        self.members.set(slot, claim, newer);
         self.after_change(now, slot, Some(old), told_by, accuser);
         if changed && old.state == claim.state {
             self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
@@ -425,7 +433,7 @@ impl<A: Address> Node<A> {
         now: Instant,
         addr: A,
         claim: Claim,
-        metadata: Option<&[u8]>,
+        metadata: Option<Metadata<'_>>,
         told_by: Option<A>,
         accuser: A,
     ) -> Option<Slot> {

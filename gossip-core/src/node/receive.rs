@@ -1,11 +1,14 @@
 //! What a datagram brings: first what its sender's header says, then the items that ride on it, then the message, and at
 //! last whether sender and receiver know the same.
 
+use alloc::vec::Vec;
+
 use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::{Event, InputError, Via};
-use crate::member::{Claim, MemberState};
+use crate::member::{Claim, MemberState, Metadata};
+use crate::members::{SELF, Slot};
 use crate::rumors::{EventId, Heard};
 use crate::time::Instant;
 use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Update};
@@ -64,15 +67,18 @@ impl<A: Address> Node<A> {
     }
 
     fn on_update(&mut self, now: Instant, from: A, update: &Update<'_, A>) {
-        let Update { addr, claim, accuser, metadata } = *update;
+        let Update { addr, claim, accuser, mut metadata } = *update;
         let accuser = accuser.unwrap_or(from);
-        if metadata.is_some_and(|bytes| bytes.len() > self.config.metadata_max) {
-            self.counters.metadata_refused += 1;
+        if addr == self.local() {
+            self.refute(claim, from);
+            if let Some(told) = metadata {
+                self.restate_metadata(told);
+            }
             return;
         }
-        if addr == self.local() {
-            self.refute(claim, metadata, from);
-            return;
+        if metadata.is_some_and(|told| told.bytes.len() > self.config.metadata_max) {
+            self.counters.metadata_refused += 1;
+            metadata = None;
         }
         let Some(slot) = self.members.find(&addr) else {
             if claim.state.is_live() {
@@ -90,15 +96,41 @@ impl<A: Address> Node<A> {
         }
         if claim == known && claim.state == MemberState::Suspect {
             self.confirm_suspicion(slot, accuser);
-        } else if claim == known
-            && metadata.is_some()
-            && self.members.metadata_incarnation(slot) != Some(claim.incarnation)
-        {
-            // The incarnation was known through a claim that did not carry the metadata.
-            self.apply(now, slot, claim, metadata, Some(from), accuser);
+        }
+        match metadata.filter(|told| *told > self.members.metadata(slot)) {
+            Some(newer) => self.renew_metadata(slot, newer),
+            None => self.counters.updates_stale += 1,
+        }
+    }
+
+    /// A member has other metadata than this node knew. What is held of its state is another matter.
+    fn renew_metadata(&mut self, slot: Slot, metadata: Metadata<'_>) {
+        let entry = self.members.entry(slot);
+        let (addr, claim) = (entry.addr(), entry.claim());
+        let changed = metadata.bytes != self.members.metadata(slot).bytes;
+        self.members.set(slot, claim, Some(metadata));
+        self.counters.updates_applied += 1;
+        if claim.state == MemberState::Alive {
+            self.updates.insert(slot);
+        }
+        if changed {
+            self.events.push_back(Event::MetadataChanged { addr });
+        }
+    }
+
+    /// The others hold metadata of this node's that win over those it has, which are of a former life: state its own with a
+    /// higher version.
+    fn restate_metadata(&mut self, told: Metadata<'_>) {
+        let own = self.members.metadata(SELF);
+        let version = if told.bytes == own.bytes { told.version } else { told.version.saturating_add(1) };
+        if matches!(self.phase, Phase::Leaving(_) | Phase::Left) || told <= own || version == own.version {
             return;
         }
-        self.counters.updates_stale += 1;
+        let bytes = Vec::from(own.bytes);
+        let claim = self.members.entry(SELF).claim();
+        self.members.set(SELF, claim, Some(Metadata { version, bytes: &bytes }));
+        self.counters.metadata_restated += 1;
+        self.updates.insert(SELF);
     }
 
     /// True when the event was not known.

@@ -99,7 +99,7 @@ impl<A: Address> Node<A> {
     /// A node that left joins again.
     pub(super) fn come_back(&mut self, now: Instant) {
         let incarnation = next_incarnation(self.members.entry(SELF).incarnation);
-        self.members.revive_self(incarnation);
+        self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
         self.updates.insert(SELF);
         self.phase = Phase::Alone;
         // The suspects of its former membership could not refute while it did not listen.

@@ -5,18 +5,24 @@ use core::time::Duration;
 use super::*;
 use crate::wire::{Encoder, Item, Message, Sender, Update};
 
+mod metadata;
+
 const NOW: Instant = Instant::from_millis(1_000);
 
 /// A datagram from a stranger with so many claims about one member.
 fn claims(about: u16, claims: impl Iterator<Item = Claim>) -> Vec<u8> {
+    updates(claims.map(|claim| {
+        let accuser = (claim.state == MemberState::Suspect).then_some(9);
+        Update { addr: about, claim, accuser, metadata: None }
+    }))
+}
+
+fn updates<'a>(updates: impl Iterator<Item = Update<'a, u16>>) -> Vec<u8> {
     let mut buffer = [0; 1400];
     let message: Message<'_, u16> = Message::Nack { seq: 0 };
     let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &message).unwrap();
-    for claim in claims {
-        let accuser = (claim.state == MemberState::Suspect).then_some(9);
-        assert!(encoder.push(&Item::Update(Update { addr: about, claim, accuser, metadata: None })));
-    }
+    updates.for_each(|update| assert!(encoder.push(&Item::Update(update))));
     let len = encoder.finish();
     buffer[..len].to_vec()
 }

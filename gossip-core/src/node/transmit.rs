@@ -6,7 +6,7 @@ use super::Node;
 use crate::address::Address;
 use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
-use crate::member::MemberState;
+use crate::member::{MemberState, Metadata};
 use crate::members::{Members, Slot};
 use crate::suspicion::{Suspicion, digits};
 use crate::sync::{self, BUCKETS_MAX};
@@ -208,7 +208,11 @@ impl<A: Address> Node<A> {
                 if member_mask >> sync::bucket(identity, bits) & 1 == 0 {
                     continue;
                 }
-                if !encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot)))) {
+                let mut update = told(&self.members, slot, self.suspicions.get(&slot));
+                if update.claim.state.is_live() {
+                    update.metadata = stated(&self.members, slot);
+                }
+                if !encoder.push(&Item::Update(update)) {
                     cursor.member = slot;
                     return true;
                 }
@@ -243,17 +247,20 @@ impl<A: Copy> Outgoing<A> {
     }
 }
 
-/// What this node tells of a member.
+/// What this node tells of a member. A suspicion is to be short: metadata wait for its end, or for anti-entropy.
 fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&Suspicion<A>>) -> Update<'a, A> {
     let entry = members.entry(slot);
-    // Metadata belong to an incarnation: those of an older one say nothing about this one.
-    let current = entry.state == MemberState::Alive && members.metadata_incarnation(slot) == Some(entry.incarnation);
     Update {
         addr: entry.addr(),
         claim: entry.claim(),
         accuser: suspicion.and_then(Suspicion::accuser),
-        metadata: current.then(|| members.metadata(slot)),
+        metadata: stated(members, slot).filter(|_| entry.state == MemberState::Alive),
     }
+}
+
+/// The metadata of a member, if it ever stated any.
+fn stated<A: Address>(members: &Members<A>, slot: Slot) -> Option<Metadata<'_>> {
+    Some(members.metadata(slot)).filter(|metadata| metadata.version > 0)
 }
 
 fn write_digests<'b>(digests: &sync::Digests, bits: u8, buffer: &'b mut [u8]) -> &'b [u8] {

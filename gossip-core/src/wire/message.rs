@@ -7,7 +7,7 @@ use super::delta::Previous;
 use super::{HEADER_LEN, MAGIC, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
-use crate::member::{Claim, INCARNATION_MAX, MemberState};
+use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::sync::BUCKET_BITS_MAX;
 
 /// Why a datagram was not accepted. Nothing of it had an effect.
@@ -129,8 +129,8 @@ pub struct Update<'a, A> {
     pub claim: Claim,
     /// Who suspects it; present exactly for `Suspect`.
     pub accuser: Option<A>,
-    /// Its metadata as of this incarnation; only with `Alive`. Empty: it has none. Absent: nothing is said of them.
-    pub metadata: Option<&'a [u8]>,
+    /// Its metadata, of a version above 0; only of a live member. Absent: nothing is said of them.
+    pub metadata: Option<Metadata<'a>>,
 }
 
 /// An event, as it travels.
@@ -361,8 +361,10 @@ fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>, previous: &mut 
     let accuser = if state == MemberState::Suspect { Some(reader.address()?) } else { None };
     let metadata = if tag & HAS_METADATA == 0 {
         None
-    } else if state == MemberState::Alive {
-        Some(reader.string(METADATA_MAX)?)
+    } else if state.is_live() {
+        // Version 0 has the shorter form without the field.
+        let version = reader.varint32().filter(|&version| version > 0)?;
+        Some(Metadata { version, bytes: reader.string(METADATA_MAX)? })
     } else {
         return None;
     };
@@ -469,7 +471,7 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
 
 fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>, previous: &Previous) -> Option<Previous> {
     let Claim { incarnation, state } = update.claim;
-    let metadata = update.metadata.filter(|_| state == MemberState::Alive);
+    let metadata = update.metadata.filter(|metadata| state.is_live() && metadata.version > 0);
     let coded = previous.code(&update.addr)?;
     let tag = TAG_UPDATE
         | state as u8
@@ -485,7 +487,8 @@ fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>, pre
         // A suspicion without an accuser is one's own: the suspect stands for it, who can be no accuser.
         writer.address(update.accuser.as_ref().unwrap_or(&update.addr))?;
     }
-    if let Some(bytes) = metadata {
+    if let Some(Metadata { version, bytes }) = metadata {
+        writer.varint(u64::from(version))?;
         writer.string(bytes)?;
     }
     Some(next)

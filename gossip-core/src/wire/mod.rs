@@ -15,8 +15,8 @@
 //!    6 Answer    nothing                                  members, u64 of events
 //!                                            12 App       length v, bytes
 //!  then items until the datagram ends, each with a tag:
-//!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: length v, metadata]
-//!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive; without i the incarnation is 0
+//!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: version v, length v, metadata]
+//!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
 //!    rumor   10 00 00 00    origin's address, sequence v, age v (ms), hops v, length v, payload
 //! ```
 //! Integers are in network order; `v` is an unsigned LEB128 varint in its shortest form. An address is what its type says

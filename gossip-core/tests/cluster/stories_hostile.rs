@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gossip_core::member::INCARNATION_MAX;
 use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Update};
-use gossip_core::{Claim, Command, Config, MemberState};
+use gossip_core::{Claim, Command, Config, MemberState, Metadata};
 
 use crate::network::Cluster;
 
@@ -36,6 +36,27 @@ fn a_lie_about_a_node_told_to_itself_does_not_silence_it() {
             assert!(cluster.is_complete() && cluster.deaths().is_empty(), "{state:?} {incarnation}");
             assert_eq!(cluster.refused, 0, "{state:?} {incarnation}: the others understand it");
         }
+    }
+}
+
+#[test]
+fn a_lie_about_the_metadata_of_a_node_is_overruled_by_it_except_at_the_highest_version() {
+    for (version, overruled) in [(1, true), (1_000_000, true), (u32::MAX - 1, true), (u32::MAX, false)] {
+        let mut cluster = Cluster::converged(7, Config::lan(), 5);
+        cluster.command(3, Command::SetMetadata { metadata: b"true" }).unwrap();
+        cluster.run_for(S(2));
+        let Item::Update(update) = claim(3, 0, MemberState::Alive) else { unreachable!("a claim is an update") };
+        let metadata = Some(Metadata { version, bytes: b"untrue" });
+        let bytes = forge(&cluster, &Message::Nack { seq: 1 }, &[Item::Update(Update { metadata, ..update })]);
+        cluster.inject(2, 1, &bytes);
+        cluster.run_for(S(5));
+        for (addr, host) in cluster.up().filter(|(addr, _)| *addr != 3) {
+            let metadata = host.node.member(&3).unwrap().metadata;
+            assert_eq!(metadata, if overruled { &b"true"[..] } else { b"untrue" }, "version {version} at {addr}");
+        }
+        let before = cluster.bytes;
+        cluster.run_for(S(100));
+        assert!(cluster.bytes - before < 5 * 100 * 150, "no endless argument: {} bytes", cluster.bytes - before);
     }
 }
 

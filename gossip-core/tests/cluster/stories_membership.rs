@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gossip_core::{Command, Config, MemberState};
+use gossip_core::wire::{Encoder, Item, Message, Sender, Update};
+use gossip_core::{Claim, Command, Config, MemberState, Metadata};
 
 use crate::network::Cluster;
 
@@ -122,6 +123,46 @@ fn metadata_are_known_to_all_and_their_change_too() {
     cluster.command(4, Command::SetMetadata { metadata: b"" }).unwrap();
     assert!(cluster.run_until(S(5), |cluster| all_know(cluster, 4, b"")).is_some());
     assert!(cluster.command(4, Command::SetMetadata { metadata: &[0; 257] }).is_err());
+    for (_, host) in cluster.up() {
+        let member = host.node.member(&4).unwrap();
+        assert_eq!((member.metadata_version, member.incarnation), (3, 0), "metadata do not touch the incarnation");
+    }
+}
+
+#[test]
+fn metadata_change_while_their_member_is_suspected_and_outlive_its_death() {
+    let mut cluster = Cluster::new(12, Config::lan());
+    for addr in 1..=6 {
+        cluster.start_with(addr, b"old");
+        cluster.join(addr, &[1]);
+    }
+    cluster.run_for(S(3));
+    let at = |cluster: &Cluster, addr: u16| {
+        let host = cluster.up().find(|(up, _)| *up == addr).unwrap().1;
+        let member = host.node.member(&5).unwrap();
+        (member.state, member.metadata.to_vec())
+    };
+    cluster.crash(5);
+    let suspected = |cluster: &Cluster| at(cluster, 2).0 == MemberState::Suspect;
+    assert!(cluster.run_until(S(10), suspected).is_some());
+    // The last that it said before it fell silent arrives late.
+    let said = Update {
+        addr: 5,
+        claim: Claim { incarnation: 0, state: MemberState::Alive },
+        accuser: None,
+        metadata: Some(Metadata { version: 2, bytes: b"new" }),
+    };
+    let mut buffer = [0; 100];
+    let sender = Sender { incarnation: 0, digest: 0 };
+    let message: Message<'_, u16> = Message::Nack { seq: 0 };
+    let mut encoder = Encoder::new(&mut buffer, cluster.config.cluster, sender, &message).unwrap();
+    assert!(encoder.push(&Item::Update(said)));
+    let len = encoder.finish();
+    cluster.inject(2, 3, &buffer[..len]);
+    assert_eq!(at(&cluster, 2), (MemberState::Suspect, b"new".to_vec()));
+    assert!(cluster.run_until(S(3), |cluster| at(cluster, 6).1 == b"new").is_some(), "anti-entropy tells it on");
+    assert!(cluster.run_until(S(30), |cluster| at(cluster, 2).0 == MemberState::Dead).is_some());
+    assert_eq!(at(&cluster, 2).1, b"new");
 }
 
 #[test]
@@ -146,12 +187,17 @@ fn the_metadata_of_a_new_life_replace_those_of_the_old_though_nobody_saw_it_end(
         let mut cluster = Cluster::converged(10, Config::lan(), 7);
         cluster.start_with(8, b"first life");
         cluster.join(8, &[1]);
+        for change in 0..5 {
+            cluster.run_for(S(1));
+            cluster.command(8, Command::SetMetadata { metadata: &[change] }).unwrap();
+        }
         cluster.run_for(S(5));
         cluster.start_with(8, metadata);
         cluster.join(8, &[1]);
         cluster.run_for(S(5));
         for (addr, host) in cluster.up() {
-            assert_eq!(host.node.member(&8).expect("a member").metadata, metadata, "at {addr}");
+            let member = host.node.member(&8).expect("a member");
+            assert_eq!((member.metadata, member.metadata_version), (metadata, 7), "at {addr}");
         }
         let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digest()).collect();
         assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");

@@ -39,7 +39,7 @@ fn golden_vectors_of_version_1() {
             addr: peer,
             claim: Claim { incarnation: 0, state: MemberState::Alive },
             accuser: None,
-            metadata: Some(b"m"),
+            metadata: Some(Metadata { version: 2, bytes: b"m" }),
         }),
         Item::Update(Update {
             addr: peer,
@@ -50,8 +50,8 @@ fn golden_vectors_of_version_1() {
         Item::Rumor(Rumor { origin: peer, sequence: 2, age_ms: 130, hops: 3, payload: b"hi" }),
     ];
     let gossip = encode(sender, &Message::Gossip { answer: true }, &items);
-    let expected = "6801beef 458c2bc3 05 ac02 01020304 01 \
-                    48 040a0000071ce8 01 6d \
+    let expected = "6801beef e0699cd5 05 ac02 01020304 01 \
+                    48 040a0000071ce8 02 01 6d \
                     65 70 01 040a0000081ce8 \
                     80 040a0000071ce8 02 8201 03 02 6869";
     assert_eq!(hex(&gossip), expected.replace(' ', ""));
@@ -134,18 +134,18 @@ fn arb_claim() -> impl Strategy<Value = Claim> {
 
 #[derive(Debug, Clone)]
 enum OwnedItem {
-    Update(u16, Claim, u16, Vec<u8>),
+    Update(u16, Claim, u16, u32, Vec<u8>),
     Rumor(u16, u64, u32, u8, Vec<u8>),
 }
 
 impl OwnedItem {
     fn item(&self) -> Item<'_, u16> {
         match self {
-            Self::Update(addr, claim, accuser, metadata) => Item::Update(Update {
+            Self::Update(addr, claim, accuser, version, bytes) => Item::Update(Update {
                 addr: *addr,
                 claim: *claim,
                 accuser: (claim.state == MemberState::Suspect).then_some(*accuser),
-                metadata: (claim.state == MemberState::Alive && metadata.len() != 7).then_some(metadata),
+                metadata: (claim.state.is_live() && *version > 0).then_some(Metadata { version: *version, bytes }),
             }),
             Self::Rumor(origin, sequence, age_ms, hops, payload) => {
                 Item::Rumor(Rumor { origin: *origin, sequence: *sequence, age_ms: *age_ms, hops: *hops, payload })
@@ -157,7 +157,8 @@ impl OwnedItem {
 fn arb_item() -> impl Strategy<Value = OwnedItem> {
     let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
     prop_oneof![
-        (any::<u16>(), arb_claim(), any::<u16>(), bytes(20)).prop_map(|(a, c, s, m)| OwnedItem::Update(a, c, s, m)),
+        (any::<u16>(), arb_claim(), any::<u16>(), prop_oneof![Just(0), any::<u32>()], bytes(20))
+            .prop_map(|(a, c, s, v, m)| OwnedItem::Update(a, c, s, v, m)),
         (any::<u16>(), any::<u64>(), any::<u32>(), any::<u8>(), bytes(40))
             .prop_map(|(o, s, a, h, p)| OwnedItem::Rumor(o, s, a, h, p)),
     ]
