@@ -25,7 +25,9 @@ pub enum Preset {
 pub enum StrategyName {
     /// The informed call.
     Push,
-    /// Everybody calls; the called answer with what they know.
+    /// Everybody calls; rumors travel in the answers alone.
+    Pull,
+    /// Who has something to tell calls, with idle calls everybody; the called answer with what the caller lacks.
     PushPull,
     /// Told on when it is learnt; the rounds of push-pull repair.
     Eager,
@@ -111,6 +113,7 @@ impl Protocol {
         let fanout = self.fanout.unwrap_or_else(|| config.strategy.fanout());
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
+            (Some(StrategyName::Pull), _) | (None, Strategy::Pull { .. }) => Strategy::Pull { fanout },
             (Some(StrategyName::Eager), _) | (None, Strategy::Eager { .. }) => Strategy::Eager { fanout },
             (Some(StrategyName::PushPull), _) | (None, Strategy::PushPull { .. }) => Strategy::PushPull { fanout },
         };

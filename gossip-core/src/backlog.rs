@@ -22,8 +22,8 @@ const IDLE: u8 = u8::MAX;
 /// a few bytes left would cost a look at the whole backlog.
 pub(crate) const SKIPS_MAX: u8 = 8;
 
-/// The greatest retransmit limit.
-pub(crate) const LIMIT_MAX: u8 = IDLE - 1;
+/// Transmissions after which an item leaves the backlog in any case.
+const LIMIT_MAX: u8 = IDLE - 1;
 
 #[derive(Debug, Clone, Copy)]
 struct Queue {
@@ -89,9 +89,10 @@ impl Backlog {
         self.len -= 1;
     }
 
-    /// Offers the slots, least told first, each at most once. `send` answers what became of it; a slot that was sent counts
-    /// one more transmission and leaves the backlog when it reaches `limit`. After [`SKIPS_MAX`] that do not fit it ends.
-    pub(crate) fn offer(&mut self, limit: u8, mut send: impl FnMut(u32) -> Offer) {
+    /// Offers the slots, least told first, each at most once. `send` gets the slot and how often it will have been told, this
+    /// time included, and answers what became of it; a slot that was sent counts one more transmission, and leaves the
+    /// backlog with the last. After [`SKIPS_MAX`] that do not fit it ends.
+    pub(crate) fn offer(&mut self, mut send: impl FnMut(u32, u8) -> Offer) {
         self.finished.clear();
         let mut skips = 0;
         let mut carried = self.queues.first().map_or(0, |queue| queue.len);
@@ -101,11 +102,11 @@ impl Backlog {
             let mut slot = self.queues[sent].head;
             for _ in 0..count {
                 let next = self.links[slot as usize].next;
-                match send(slot) {
-                    Offer::Sent => {
+                let told = sent as u8 + 1;
+                match send(slot, told) {
+                    Offer::Sent { last } => {
                         self.remove(slot);
-                        let told = sent as u8 + 1;
-                        if told < limit.min(LIMIT_MAX) {
+                        if !last && told < LIMIT_MAX {
                             self.push_back(slot, told);
                         } else {
                             self.finished.push(slot);
@@ -146,8 +147,8 @@ pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
 /// What became of an offered slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// It is in the datagram.
-    Sent,
+    /// It is in the datagram, for the last time or not.
+    Sent { last: bool },
     /// It does not fit; offer the next.
     Skip,
     /// Nothing more fits.
@@ -162,12 +163,12 @@ mod tests {
 
     fn take(backlog: &mut Backlog, limit: u8, room: usize) -> Vec<u32> {
         let mut sent = Vec::new();
-        backlog.offer(limit, |slot| {
+        backlog.offer(|slot, told| {
             if sent.len() == room {
                 return Offer::Full;
             }
             sent.push(slot);
-            Offer::Sent
+            Offer::Sent { last: told == limit }
         });
         sent
     }
@@ -192,9 +193,9 @@ mod tests {
         let mut backlog = Backlog::default();
         (0..1_000).for_each(|slot| backlog.insert(slot));
         let mut offered = 0;
-        backlog.offer(3, |slot| {
+        backlog.offer(|slot, _| {
             offered += 1;
-            if slot % 4 == 3 { Offer::Sent } else { Offer::Skip }
+            if slot % 4 == 3 { Offer::Sent { last: false } } else { Offer::Skip }
         });
         // Two are sent on the way to the ninth that does not fit.
         assert_eq!(offered, 2 + 9);

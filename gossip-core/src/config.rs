@@ -28,6 +28,13 @@ pub enum Strategy {
         /// Calls per round (k). More: quicker, and k times the datagrams while a rumor is hot.
         fanout: u8,
     },
+    /// Every node calls `fanout` random members in every round, tells them no rumor and is told in their answers. Quicker
+    /// than push once half of the nodes know; a rumor that nobody knows yet waits to be asked for, and an idle cluster calls
+    /// all the same.
+    Pull {
+        /// Calls per round (k).
+        fanout: u8,
+    },
     /// The called answer: they tell the caller what it lacks (Karp, Schindelhauer, Shenker, Vöcking, FOCS 2000).
     /// With [`Config::idle_calls`] everybody calls in every round, as the theory has it.
     PushPull {
@@ -48,7 +55,9 @@ impl Strategy {
     #[must_use]
     pub const fn fanout(self) -> u8 {
         match self {
-            Self::Push { fanout } | Self::PushPull { fanout } | Self::Eager { fanout } => fanout,
+            Self::Push { fanout } | Self::Pull { fanout } | Self::PushPull { fanout } | Self::Eager { fanout } => {
+                fanout
+            }
         }
     }
 }

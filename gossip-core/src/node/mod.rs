@@ -142,6 +142,8 @@ pub struct Node<A: Address> {
     counters: Counters,
     /// Reused, so that a draw of peers does not allocate.
     drawn: Vec<Slot>,
+    /// Events that the datagram at hand brought, by their slots.
+    fresh: Vec<u32>,
 }
 
 impl<A: Address> Node<A> {
@@ -188,6 +190,7 @@ impl<A: Address> Node<A> {
             events: VecDeque::new(),
             counters: Counters::default(),
             drawn: Vec::new(),
+            fresh: Vec::new(),
             config,
             rng,
         };
@@ -351,10 +354,11 @@ impl<A: Address> Node<A> {
         self.check_payload(payload)?;
         let id = EventId { origin: self.local(), sequence: self.next_sequence };
         self.next_sequence = self.next_sequence.wrapping_add(1);
-        let evicted = self.rumors.start(now, id, payload, &self.config);
+        let (slot, evicted) = self.rumors.start(now, id, payload, &self.config);
         self.counters.events_started += 1;
         self.count_evicted(evicted);
-        self.forward(None);
+        self.fresh.push(slot);
+        self.forward(now, None);
         Ok(id)
     }
 

@@ -39,15 +39,14 @@ impl<A: Address> Node<A> {
             self.events.push_back(Event::Joined { through: from });
         }
         let via = via(&message);
-        let mut learnt = false;
         for item in items {
             match item {
                 Item::Update(update) => self.on_update(now, from, &update),
-                Item::Rumor(rumor) => learnt |= self.on_rumor(now, from, via, &rumor),
+                Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
             }
         }
-        if learnt {
-            self.forward(Some(from));
+        if !self.fresh.is_empty() {
+            self.forward(now, Some(from));
         }
         self.on_message(now, from, &message, &sender, sender_is_live);
         Ok(())
@@ -133,14 +132,13 @@ impl<A: Address> Node<A> {
         self.updates.insert(SELF);
     }
 
-    /// True when the event was not known.
-    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) -> bool {
+    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) {
         let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
-        let fresh = matches!(heard, Heard::Fresh(_));
         self.count_evicted(evicted);
         match heard {
-            Heard::Fresh(payload) => {
+            Heard::Fresh { payload, slot } => {
                 self.counters.events_learnt += 1;
+                self.fresh.push(slot);
                 let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
                 self.events.push_back(Event::UserEvent { id, payload, hops: rumor.hops, from, via });
             }
@@ -148,7 +146,6 @@ impl<A: Address> Node<A> {
             Heard::Expired => self.counters.events_expired += 1,
             Heard::TooLong => self.counters.events_too_long += 1,
         }
-        fresh
     }
 
     fn on_message(&mut self, now: Instant, from: A, message: &Message<'_, A>, sender: &Sender, sender_is_live: bool) {

@@ -6,7 +6,8 @@ use crate::address::Address;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
-use crate::rumors::{Evicted, strategy};
+use crate::rumors::Evicted;
+use crate::rumors::strategies::{Targets, View};
 use crate::sync;
 use crate::time::Instant;
 use crate::wire::{Reader, Sender};
@@ -32,26 +33,30 @@ impl<A: Address> Node<A> {
             self.on_leave_round(rounds);
             return;
         }
-        let round = strategy::round(&self.config, self.has_news());
-        self.members.random_peers(usize::from(round.calls), None, &mut self.rng, &mut self.drawn);
+        let view = View::new(&self.config, &self.members, self.has_news());
+        let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
+        let answer = self.config.strategy.round(&view, &mut targets);
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
-            self.enqueue(Outgoing::Gossip { to, answer: round.answer });
+            self.enqueue(Outgoing::Gossip { to, answer });
         }
     }
 
-    /// Tells on what was just learnt, if the strategy wants it, but not to `teller`. What it tells is the backlog's business.
-    pub(super) fn forward(&mut self, teller: Option<A>) {
-        let wanted = u16::from(strategy::forwards(&self.config));
-        if wanted == 0 {
-            return;
+    /// Tells the events on that were just learnt, if the strategy wants it, but not to `teller`. What a call tells is the
+    /// backlog's business.
+    pub(super) fn forward(&mut self, now: Instant, teller: Option<A>) {
+        let except = teller.and_then(|teller| self.members.find(&teller));
+        let view = View::new(&self.config, &self.members, true);
+        self.drawn.clear();
+        let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
+        for rumor in self.fresh.drain(..).filter_map(|slot| self.rumors.get(now, slot)) {
+            self.config.strategy.forward(&view, &rumor, except, &mut targets);
         }
-        let calls = wanted.min(self.config.forwards_max.saturating_sub(self.forwards));
-        if calls < wanted {
+        let allowed = usize::from(self.config.forwards_max.saturating_sub(self.forwards));
+        if self.drawn.len() > allowed {
+            self.drawn.truncate(allowed);
             self.counters.events_not_forwarded += 1;
         }
-        let except = teller.and_then(|teller| self.members.find(&teller));
-        self.members.random_peers(usize::from(calls), except, &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
             self.forwards += 1;

@@ -8,7 +8,8 @@ use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
 use crate::member::{MemberState, Metadata};
 use crate::members::{Members, Slot};
-use crate::suspicion::{Suspicion, digits};
+use crate::rumors::strategies::View;
+use crate::suspicion::Suspicion;
 use crate::sync::{self, BUCKETS_MAX};
 use crate::time::Instant;
 use crate::wire::{Encoder, Item, Message, Update, Writer};
@@ -127,7 +128,7 @@ impl<A: Address> Node<A> {
         let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), message)?;
         self.push_about_receiver(&mut encoder, to);
         if !matches!(message, Message::Join) {
-            self.push_news(now, &mut encoder);
+            self.push_news(now, &mut encoder, self.config.strategy.carries(message));
         }
         if matches!(message, Message::Answer) {
             // The caller lacks something, nobody knows what: likely one of the youngest. Anti-entropy finds the others.
@@ -153,22 +154,26 @@ impl<A: Address> Node<A> {
 
     /// Rumors first, so that events are quick; they get at most half of the room while updates wait, so that a flood of
     /// events does not stop failure detection.
-    fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>) {
-        let limit = self.config.retransmit_multiplier.saturating_mul(digits(self.members.live_count()));
-        let reserved = if self.updates.is_empty() { 0 } else { encoder.room() / 2 };
-        self.rumors.offer(now, limit, |rumor| {
-            if encoder.room() < reserved + ITEM_MIN {
-                return Offer::Full;
-            }
-            if encoder.push(&Item::Rumor(rumor)) { Offer::Sent } else { Offer::Skip }
-        });
-        let Self { updates, members, suspicions, .. } = self;
-        updates.offer(limit, |slot| {
+    fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool) {
+        let Self { config, updates, rumors, members, suspicions, .. } = self;
+        let view = View::new(config, members, true);
+        if with_rumors {
+            let reserved = if updates.is_empty() { 0 } else { encoder.room() / 2 };
+            rumors.offer(now, |rumor, told| {
+                if encoder.room() < reserved + ITEM_MIN {
+                    return Offer::Full;
+                }
+                let last = !config.strategy.tells_again(&view, &rumor, told);
+                if encoder.push(&Item::Rumor(rumor)) { Offer::Sent { last } } else { Offer::Skip }
+            });
+        }
+        updates.offer(|slot, times| {
             if encoder.room() < ITEM_MIN {
                 return Offer::Full;
             }
             let update = told(members, slot, suspicions.get(&slot));
-            if encoder.push(&Item::Update(update)) { Offer::Sent } else { Offer::Skip }
+            let last = times >= view.transmissions;
+            if encoder.push(&Item::Update(update)) { Offer::Sent { last } } else { Offer::Skip }
         });
     }
 

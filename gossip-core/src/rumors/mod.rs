@@ -5,7 +5,7 @@
 //! copy carries its age; the time on the wire is not in it, so the lifetime is to be long against the network's delays.
 
 mod seen;
-pub(crate) mod strategy;
+pub(crate) mod strategies;
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -66,8 +66,8 @@ pub(crate) struct Rumors<A> {
 /// What became of a rumor that was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// New: deliver it.
-    Fresh(Arc<[u8]>),
+    /// New: deliver it. It is in this slot.
+    Fresh { payload: Arc<[u8]>, slot: u32 },
     /// Heard before.
     Duplicate,
     /// Beyond its lifetime, or older than what is remembered.
@@ -114,8 +114,8 @@ impl<A: Address> Rumors<A> {
         &self.digests
     }
 
-    /// An event that starts here.
-    pub(crate) fn start(&mut self, now: Instant, id: EventId<A>, payload: &[u8], config: &Config) -> Evicted {
+    /// An event that starts here; its slot.
+    pub(crate) fn start(&mut self, now: Instant, id: EventId<A>, payload: &[u8], config: &Config) -> (u32, Evicted) {
         self.seen.insert(id, now, now + remembered(config));
         self.keep(now, id, payload.into(), 0, Duration::ZERO, config)
     }
@@ -135,8 +135,8 @@ impl<A: Address> Rumors<A> {
         }
         self.seen.insert(id, now - age, now + remembered(config));
         let payload: Arc<[u8]> = rumor.payload.into();
-        let evicted = self.keep(now, id, payload.clone(), rumor.hops, age, config);
-        (Heard::Fresh(payload), evicted)
+        let (slot, evicted) = self.keep(now, id, payload.clone(), rumor.hops, age, config);
+        (Heard::Fresh { payload, slot }, evicted)
     }
 
     fn keep(
@@ -147,7 +147,7 @@ impl<A: Address> Rumors<A> {
         hops: u8,
         age: Duration,
         config: &Config,
-    ) -> Evicted {
+    ) -> (u32, Evicted) {
         let mut evicted = Evicted { events: 0, seen: self.seen.shrink(config.seen_max) };
         while self.len() >= config.events_max || (self.len() > 0 && self.bytes + payload.len() > config.event_bytes_max)
         {
@@ -173,7 +173,7 @@ impl<A: Address> Rumors<A> {
         self.arrivals.push_back((slot, self.serial));
         self.digests.toggle(Some(sync::event_fingerprint(&id.origin, id.sequence)));
         self.backlog.insert(slot);
-        evicted
+        (slot, evicted)
     }
 
     fn evict_oldest(&mut self) {
@@ -215,11 +215,17 @@ impl<A: Address> Rumors<A> {
         [event, self.seen.next_expiry()].into_iter().flatten().min()
     }
 
-    /// Offers what is still to be told, least told first.
-    pub(crate) fn offer(&mut self, now: Instant, limit: u8, mut send: impl FnMut(wire::Rumor<'_, A>) -> Offer) {
+    /// The event in a slot, as this node tells it.
+    pub(crate) fn get(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
+        self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))
+    }
+
+    /// Offers what is still to be told, least told first, each with how often it will have been told.
+    pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
         let slots = &self.slots;
-        self.backlog
-            .offer(limit, |slot| slots[slot as usize].as_ref().map_or(Offer::Skip, |stored| send(stored.told(now))));
+        self.backlog.offer(|slot, told| {
+            slots[slot as usize].as_ref().map_or(Offer::Skip, |stored| send(stored.told(now), told))
+        });
     }
 
     /// What was learnt at `since` or later and was not to be told by itself in the last [`offer`](Self::offer), newest first: for a
@@ -289,7 +295,7 @@ mod tests {
     fn an_event_is_fresh_once_even_after_it_expired() {
         let config = Config::lan();
         let mut rumors = Rumors::new(1);
-        assert!(matches!(rumors.hear(at(0), &rumor(1, 0, b"x"), &config).0, Heard::Fresh(_)));
+        assert!(matches!(rumors.hear(at(0), &rumor(1, 0, b"x"), &config).0, Heard::Fresh { .. }));
         assert_eq!(rumors.hear(at(1), &rumor(1, 900, b"x"), &config).0, Heard::Duplicate);
         rumors.expire(at(60));
         assert_eq!(rumors.len(), 0);
@@ -305,9 +311,9 @@ mod tests {
         let config = Config::lan();
         let mut rumors = Rumors::new(1);
         let _ = rumors.hear(at(10), &rumor(1, 1_500, b"x"), &config);
-        rumors.offer(at(12), 4, |told| {
+        rumors.offer(at(12), |told, _| {
             assert_eq!((told.age_ms, told.hops), (3_500, 4));
-            Offer::Sent
+            Offer::Sent { last: false }
         });
     }
 
@@ -335,10 +341,10 @@ mod tests {
         }
         assert!(rumors.has_news());
         assert_eq!(rumors.recent(at(1), at(0)).count(), 0);
-        rumors.offer(at(1), 1, |_| Offer::Sent);
+        rumors.offer(at(1), |_, _| Offer::Sent { last: true });
         assert!(!rumors.has_news());
         assert_eq!(rumors.recent(at(1), at(0)).count(), 0, "all are in the datagram already");
-        rumors.offer(at(1), 1, |_| Offer::Sent);
+        rumors.offer(at(1), |_, _| Offer::Sent { last: true });
         let order: Vec<u64> = rumors.recent(at(1), at(0)).map(|told| told.sequence).collect();
         assert_eq!(order, [2, 1, 0]);
         assert_eq!(rumors.recent(at(1), at(1)).count(), 0, "older ones are for anti-entropy");

@@ -8,12 +8,13 @@ use crate::network::Cluster;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-fn strategies() -> [Config; 5] {
+fn strategies() -> [Config; 6] {
     let lan = Config::lan();
     [
         lan.clone(),
         Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() },
         Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() },
+        Config { strategy: Strategy::Pull { fanout: 1 }, ..lan.clone() },
         Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
         Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: false, ..lan },
     ]
@@ -159,6 +160,19 @@ fn push_pull_spreads_by_both_halves_and_hops_are_counted() {
     assert!(share(Via::Push) > 0.2 && share(Via::Pull) > 0.2, "push {} pull {}", share(Via::Push), share(Via::Pull));
     assert!(deliveries.iter().all(|delivery| (1..=30).contains(&delivery.hops)));
     assert!(deliveries.iter().any(|delivery| delivery.hops == 1 && delivery.from == 1));
+}
+
+#[test]
+fn under_pull_nobody_is_told_by_a_call() {
+    let config = Config { strategy: Strategy::Pull { fanout: 1 }, ..Config::lan() };
+    let mut cluster = Cluster::converged(21, config, 64);
+    let id = cluster.start_event(1, b"event");
+    // Ten rounds. In theory (log2 n + log2 ln n) eight do.
+    cluster.run_for(S(2));
+    cluster.assert_delivered_once(id);
+    let of = |via| cluster.up().flat_map(|(_, host)| &host.delivered).filter(|delivery| delivery.via == via).count();
+    assert_eq!(of(Via::Push), 0);
+    assert!(of(Via::Pull) > 40, "{} by answers, {} on probes", of(Via::Pull), of(Via::Probe));
 }
 
 #[test]

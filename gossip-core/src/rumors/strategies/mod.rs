@@ -1,0 +1,166 @@
+//! How rumors spread: one file per strategy, and here what they have in common.
+//!
+//! A strategy decides four things: whom a node calls in its round and whether it asks them for an answer; to whom an event is
+//! told on as soon as it is learnt; whether rumors ride on a message; and how often this node tells a rumor. It sees the
+//! member table (from which the number of members and the hash of a node's own address follow), and of a rumor its origin,
+//! age, hops and how often it was told here. In which order rumors fill a datagram is the backlog's business and the same for
+//! all, and so is the gossip on the back of probes and of application messages.
+
+mod eager;
+mod pull;
+mod push;
+mod push_pull;
+
+use alloc::vec::Vec;
+
+use crate::address::Address;
+use crate::config::{Config, Strategy};
+use crate::members::{Members, Slot};
+use crate::rng::Rng;
+use crate::suspicion::digits;
+use crate::wire::{Message, Rumor};
+
+/// What a strategy decides upon, beside the rumor itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a, A: Address> {
+    config: &'a Config,
+    members: &'a Members<A>,
+    /// Whether the node has something to tell.
+    news: bool,
+    /// λ·⌈log10(N + 1)⌉: how often an item is told before it counts as told (SWIM §4.1).
+    pub(crate) transmissions: u8,
+}
+
+impl<'a, A: Address> View<'a, A> {
+    pub(crate) fn new(config: &'a Config, members: &'a Members<A>, news: bool) -> Self {
+        let transmissions = config.retransmit_multiplier.saturating_mul(digits(members.live_count()));
+        Self { config, members, news, transmissions }
+    }
+}
+
+/// The members that a strategy chose. The list is the node's, and is used again.
+#[derive(Debug)]
+pub(crate) struct Targets<'a> {
+    pub(crate) rng: &'a mut Rng,
+    pub(crate) slots: &'a mut Vec<Slot>,
+}
+
+impl Targets<'_> {
+    /// Chooses `count` random live members instead, none of them `except`.
+    fn random<A: Address>(&mut self, view: &View<'_, A>, count: u8, except: Option<Slot>) {
+        view.members.random_peers(usize::from(count), except, self.rng, self.slots);
+    }
+}
+
+impl Strategy {
+    /// Chooses whom to call in a round; true when they shall answer with what the caller lacks.
+    pub(crate) fn round<A: Address>(self, view: &View<'_, A>, targets: &mut Targets<'_>) -> bool {
+        match self {
+            Self::Push { fanout } => push::round(fanout, view, targets),
+            Self::Pull { fanout } => pull::round(fanout, view, targets),
+            Self::PushPull { fanout } | Self::Eager { fanout } => push_pull::round(fanout, view, targets),
+        }
+    }
+
+    /// Adds those to whom a rumor, which was just learnt, is told on at once. Who told it is `except`. `targets` holds those
+    /// chosen for the other events of the same datagram: whoever is called is told them all.
+    pub(crate) fn forward<A: Address>(
+        self,
+        view: &View<'_, A>,
+        _rumor: &Rumor<'_, A>,
+        except: Option<Slot>,
+        targets: &mut Targets<'_>,
+    ) {
+        match self {
+            Self::Eager { fanout } => eager::forward(fanout, view, except, targets),
+            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } => {}
+        }
+    }
+
+    /// Whether rumors ride on this message.
+    pub(crate) fn carries<A>(self, message: &Message<'_, A>) -> bool {
+        match self {
+            Self::Pull { .. } => pull::carries(message),
+            Self::Push { .. } | Self::PushPull { .. } | Self::Eager { .. } => true,
+        }
+    }
+
+    /// Whether a rumor that this node told `told` times is to be told again.
+    pub(crate) fn tells_again<A: Address>(self, view: &View<'_, A>, _rumor: &Rumor<'_, A>, told: u8) -> bool {
+        match self {
+            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {
+                told < view.transmissions
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::member::{Claim, MemberState};
+
+    fn table(size: u16) -> Members<u16> {
+        let mut members = Members::new(0, 0, &[], 1);
+        for addr in 1..size {
+            members.insert(addr, Claim { incarnation: 0, state: MemberState::Alive }, None);
+        }
+        members
+    }
+
+    const PUSH: Strategy = Strategy::Push { fanout: 3 };
+    const PULL: Strategy = Strategy::Pull { fanout: 2 };
+    const PUSH_PULL: Strategy = Strategy::PushPull { fanout: 1 };
+    const EAGER: Strategy = Strategy::Eager { fanout: 2 };
+
+    #[test]
+    fn who_calls_when() {
+        let members = table(20);
+        let (mut rng, mut slots) = (Rng::new(1), Vec::new());
+        // Strategy, idle calls, something to tell: how many are called, and whether they are to answer.
+        let table = [
+            (PUSH, false, true, 3, false),
+            (PUSH, true, false, 0, false),
+            (PULL, false, false, 2, true),
+            (PULL, false, true, 2, true),
+            (PUSH_PULL, false, true, 1, true),
+            (PUSH_PULL, false, false, 0, true),
+            (PUSH_PULL, true, false, 1, true),
+            (EAGER, false, true, 2, true),
+            (EAGER, false, false, 0, true),
+        ];
+        for (strategy, idle_calls, news, calls, answer) in table {
+            let config = Config { strategy, idle_calls, ..Config::lan() };
+            let view = View::new(&config, &members, news);
+            let mut targets = Targets { rng: &mut rng, slots: &mut slots };
+            assert_eq!(strategy.round(&view, &mut targets), answer, "{strategy:?} {idle_calls} {news}");
+            assert_eq!(slots.len(), calls, "{strategy:?} {idle_calls} {news}");
+        }
+    }
+
+    #[test]
+    fn only_eager_tells_on_at_once_and_the_events_of_one_datagram_together() {
+        let members = table(20);
+        let config = Config::lan();
+        let view = View::new(&config, &members, true);
+        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, payload: b"x" };
+        for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (EAGER, 2)] {
+            let (mut rng, mut slots) = (Rng::new(1), Vec::new());
+            for _ in 0..3 {
+                strategy.forward(&view, &rumor, Some(4), &mut Targets { rng: &mut rng, slots: &mut slots });
+            }
+            assert_eq!(slots.len(), calls, "{strategy:?}");
+            assert!(!slots.contains(&4), "not back to the teller");
+        }
+    }
+
+    #[test]
+    fn pull_pushes_nothing_in_its_calls() {
+        let [call, answer, ping]: [Message<'_, u16>; 3] =
+            [Message::Gossip { answer: true }, Message::Answer, Message::Ping { seq: 1 }];
+        for (strategy, carried) in [(PUSH, true), (PUSH_PULL, true), (EAGER, true), (PULL, false)] {
+            assert_eq!(strategy.carries(&call), carried, "{strategy:?}");
+            assert!(strategy.carries(&answer) && strategy.carries(&ping), "{strategy:?}");
+        }
+    }
+}
