@@ -98,10 +98,10 @@ impl Strategy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::member::{Claim, MemberState};
+    use crate::member::{Claim, MemberState, Metadata};
 
     fn table(size: u16) -> Members<u16> {
-        let mut members = Members::new(0, 0, &[], 1);
+        let mut members = Members::new(0, 0, Metadata::default(), 1);
         for addr in 1..size {
             members.insert(addr, Claim { incarnation: 0, state: MemberState::Alive }, None);
         }
