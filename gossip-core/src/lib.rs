@@ -62,6 +62,7 @@ mod permutation;
 mod probe;
 mod rng;
 mod rumors;
+mod snapshot;
 mod suspicion;
 mod sync;
 pub mod time;
@@ -77,4 +78,5 @@ pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit,
 pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
 pub use rumors::EventId;
+pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use time::Instant;

@@ -25,6 +25,8 @@ impl<A: Address> Node<A> {
         }
         if self.members.peers().is_empty() {
             self.call_seeds();
+        } else {
+            self.look_for_acquaintances();
         }
         self.maybe_reconnect();
         let Some(target) = self.members.next_probe(&mut self.rng) else { return };

@@ -1,10 +1,11 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
 //! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! anti-entropy, goodbye), `read` (what an application may ask).
+//! anti-entropy, goodbye), `read` (what an application may ask), `restore` (snapshots).
 
 mod failure;
 mod read;
 mod receive;
+mod restore;
 mod spread;
 mod transmit;
 
@@ -27,6 +28,7 @@ use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
 pub use read::Change;
+use restore::Acquaintances;
 use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
@@ -104,6 +106,7 @@ pub struct Node<A: Address> {
     rng: Rng,
     phase: Phase,
     seeds: Vec<A>,
+    acquaintances: Acquaintances<A>,
     next_sequence: u64,
 
     members: Members<A>,
@@ -166,6 +169,7 @@ impl<A: Address> Node<A> {
         let mut node = Self {
             phase: Phase::Alone,
             seeds: Vec::new(),
+            acquaintances: Acquaintances::default(),
             next_sequence: setup.first_sequence,
             members: Members::new(setup.local, setup.incarnation, metadata, hash_seed),
             updates: Backlog::default(),

@@ -33,6 +33,7 @@ impl<A: Address> Node<A> {
             self.on_leave_round(rounds);
             return;
         }
+        self.call_acquaintances();
         let view = View::new(&self.config, &self.members, self.has_news());
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
         let answer = self.config.strategy.round(&view, &mut targets);

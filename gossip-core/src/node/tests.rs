@@ -6,6 +6,7 @@ use super::*;
 use crate::wire::{Encoder, Item, Message, Sender, Update};
 
 mod metadata;
+mod restore;
 
 const NOW: Instant = Instant::from_millis(1_000);
 

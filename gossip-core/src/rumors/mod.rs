@@ -18,10 +18,11 @@ use hashbrown::HashMap;
 use crate::address::Address;
 use crate::backlog::{Backlog, Offer};
 use crate::config::Config;
+use crate::snapshot::Remembered;
 use crate::sync::{self, Digests};
 use crate::time::Instant;
 use crate::wire;
-use seen::Seen;
+use seen::{Seen, Start};
 
 /// Identity of an event: who started it, and the how-manieth of that node's events it is.
 ///
@@ -116,24 +117,32 @@ impl<A: Address> Rumors<A> {
 
     /// An event that starts here; its slot.
     pub(crate) fn start(&mut self, now: Instant, id: EventId<A>, payload: &[u8], config: &Config) -> (u32, Evicted) {
-        self.seen.insert(id, now, now + remembered(config));
+        self.seen.insert(id, Start::new(now, Duration::ZERO), now + remembered(config));
         self.keep(now, id, payload.into(), 0, Duration::ZERO, config)
     }
 
     /// An event that somebody tells of.
     pub(crate) fn hear(&mut self, now: Instant, rumor: &wire::Rumor<'_, A>, config: &Config) -> (Heard, Evicted) {
         let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
-        if self.seen.contains(&id) {
-            return (Heard::Duplicate, Evicted::default());
-        }
         let age = Duration::from_millis(u64::from(rumor.age_ms));
-        if age >= config.event_lifetime || self.seen.may_have_forgotten(now - age, config.gossip_interval) {
+        let too_long = rumor.payload.len() > crate::config::event_payload_max::<A>(config);
+        if self.seen.contains(&id) {
+            if age >= config.event_lifetime || too_long || !self.seen.comes_back(&id) {
+                return (Heard::Duplicate, Evicted::default());
+            }
+            // Others tell it on. It is kept for who missed it, and so that the digests agree.
+            let (slot, evicted) = self.keep(now, id, rumor.payload.into(), rumor.hops, age, config);
+            self.backlog.remove(slot);
+            return (Heard::Duplicate, evicted);
+        }
+        let started = Start::new(now, age);
+        if age >= config.event_lifetime || self.seen.may_have_forgotten(started, config.gossip_interval) {
             return (Heard::Expired, Evicted::default());
         }
-        if rumor.payload.len() > crate::config::event_payload_max::<A>(config) {
+        if too_long {
             return (Heard::TooLong, Evicted::default());
         }
-        self.seen.insert(id, now - age, now + remembered(config));
+        self.seen.insert(id, started, now + remembered(config));
         let payload: Arc<[u8]> = rumor.payload.into();
         let (slot, evicted) = self.keep(now, id, payload.clone(), rumor.hops, age, config);
         (Heard::Fresh { payload, slot }, evicted)
@@ -198,6 +207,33 @@ impl<A: Address> Rumors<A> {
             self.arrivals
                 .retain(|&(slot, serial)| slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial));
         }
+    }
+
+    /// The identities that are remembered, for a snapshot.
+    pub(crate) fn remembered(&self, now: Instant) -> (Option<Duration>, impl Iterator<Item = Remembered<A>>) {
+        self.seen.remembered(now)
+    }
+
+    /// Remembers what a former life remembered `taken_ago`; how many identities are too many.
+    pub(crate) fn recall(
+        &mut self,
+        now: Instant,
+        horizon: Option<Duration>,
+        entries: impl Iterator<Item = Remembered<A>>,
+        taken_ago: Duration,
+        config: &Config,
+    ) -> u64 {
+        if let Some(age) = horizon {
+            self.seen.recall_horizon(now, age.saturating_add(taken_ago));
+        }
+        for Remembered { id, remaining, age } in entries {
+            // A file may say anything; no honest one says more than this.
+            let remaining = remaining.saturating_sub(taken_ago).min(remembered(config));
+            if !remaining.is_zero() {
+                self.seen.recall(now, Remembered { id, remaining, age: age.saturating_add(taken_ago) });
+            }
+        }
+        self.seen.shrink(config.seen_max)
     }
 
     /// Forgets what is beyond its lifetime.

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 
 use super::EventId;
+use crate::snapshot::Remembered;
 use crate::time::Instant;
 
 #[derive(Debug)]
@@ -20,7 +21,25 @@ pub(super) struct Seen<A> {
     /// In the order of hearing, which is the order of forgetting as long as the lifetime is not changed.
     order: VecDeque<Entry<A>>,
     /// The start of the youngest event that was forgotten early.
-    horizon: Option<Instant>,
+    horizon: Option<Start>,
+    /// Those that a former life heard of, whose events are not here.
+    recalled: HashSet<EventId<A>, FixedState>,
+}
+
+/// When an event started: nanoseconds after the driver's origin, or before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Start(i64);
+
+impl Start {
+    /// Of an event that is of that age now.
+    pub(super) fn new(now: Instant, age: Duration) -> Self {
+        let nanos = |nanos: u128| i64::try_from(nanos).unwrap_or(i64::MAX);
+        Self(nanos(now.as_nanos().into()) - nanos(age.as_nanos()))
+    }
+
+    fn age(self, now: Instant) -> Duration {
+        Duration::from_nanos(u64::try_from(i128::from(now.as_nanos()) - i128::from(self.0)).unwrap_or(0))
+    }
 }
 
 #[derive(Debug)]
@@ -28,12 +47,17 @@ struct Entry<A> {
     forget: Instant,
     id: EventId<A>,
     /// When the event started, as far as its age told.
-    started: Instant,
+    started: Start,
 }
 
 impl<A: Copy + Eq + Hash> Seen<A> {
     pub(super) fn new(hasher: FixedState) -> Self {
-        Self { ids: HashSet::with_hasher(hasher), order: VecDeque::new(), horizon: None }
+        Self {
+            ids: HashSet::with_hasher(hasher.clone()),
+            order: VecDeque::new(),
+            horizon: None,
+            recalled: HashSet::with_hasher(hasher),
+        }
     }
 
     pub(super) fn contains(&self, id: &EventId<A>) -> bool {
@@ -42,11 +66,39 @@ impl<A: Copy + Eq + Hash> Seen<A> {
 
     /// Whether an event that started then, and is not remembered, may be one that was forgotten early. `margin` is for what
     /// ages do not count.
-    pub(super) fn may_have_forgotten(&self, started: Instant, margin: Duration) -> bool {
-        self.horizon.is_some_and(|horizon| started <= horizon + margin)
+    pub(super) fn may_have_forgotten(&self, started: Start, margin: Duration) -> bool {
+        let margin = i64::try_from(margin.as_nanos()).unwrap_or(i64::MAX);
+        self.horizon.is_some_and(|horizon| started.0 <= horizon.0.saturating_add(margin))
     }
 
-    pub(super) fn insert(&mut self, id: EventId<A>, started: Instant, forget: Instant) {
+    /// All that is remembered, in the order of forgetting, and the age of the youngest event that was forgotten early.
+    pub(super) fn remembered(&self, now: Instant) -> (Option<Duration>, impl Iterator<Item = Remembered<A>>) {
+        let entries = self.order.iter().map(move |entry| Remembered {
+            id: entry.id,
+            // Not shorter for being told in milliseconds.
+            remaining: entry.forget.since(now) + Duration::from_millis(1),
+            age: entry.started.age(now),
+        });
+        (self.horizon.map(|horizon| horizon.age(now)), entries)
+    }
+
+    /// What a former life heard of.
+    pub(super) fn recall(&mut self, now: Instant, Remembered { id, remaining, age }: Remembered<A>) {
+        self.recalled.insert(id);
+        self.insert(id, Start::new(now, age), now + remaining);
+    }
+
+    /// What a former life forgot early: an event of that age.
+    pub(super) fn recall_horizon(&mut self, now: Instant, age: Duration) {
+        self.horizon = self.horizon.max(Some(Start::new(now, age)));
+    }
+
+    /// Whether the event is one that a former life heard of and that did not come here again yet. From now on it did.
+    pub(super) fn comes_back(&mut self, id: &EventId<A>) -> bool {
+        !self.recalled.is_empty() && self.recalled.remove(id)
+    }
+
+    pub(super) fn insert(&mut self, id: EventId<A>, started: Start, forget: Instant) {
         if self.ids.insert(id) {
             self.order.push_back(Entry { forget, id, started });
         }
@@ -73,9 +125,10 @@ impl<A: Copy + Eq + Hash> Seen<A> {
     }
 
     /// When the forgotten event started.
-    fn forget_front(&mut self) -> Option<Instant> {
+    fn forget_front(&mut self) -> Option<Start> {
         let Entry { id, started, .. } = self.order.pop_front()?;
         self.ids.remove(&id);
+        self.recalled.remove(&id);
         Some(started)
     }
 }

@@ -19,23 +19,23 @@ const NIBBLE: usize = 15;
 
 /// The encoded address of the last update in a datagram.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Previous {
+pub(crate) struct Previous {
     bytes: [u8; LEN_MAX],
     len: usize,
 }
 
 /// An address that is about to be written.
-pub(super) struct Coded {
+pub(crate) struct Coded {
     next: Previous,
     /// Bytes at the front and at the end that are those of the address before, if that makes it shorter.
-    pub(super) shared: Option<(usize, usize)>,
+    pub(crate) shared: Option<(usize, usize)>,
 }
 
 impl Previous {
-    pub(super) const NONE: Self = Self { bytes: [0; LEN_MAX], len: 0 };
+    pub(crate) const NONE: Self = Self { bytes: [0; LEN_MAX], len: 0 };
 
     /// How to write `address` after this one. `None` when the address does not encode.
-    pub(super) fn code<A: Address>(&self, address: &A) -> Option<Coded> {
+    pub(crate) fn code<A: Address>(&self, address: &A) -> Option<Coded> {
         let mut next = Self::NONE;
         if A::ENCODED_MAX > LEN_MAX {
             return Some(Coded { next, shared: None });
@@ -53,7 +53,7 @@ impl Previous {
     }
 
     /// Reads an address that is written out.
-    pub(super) fn read_plain<A: Address>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
+    pub(crate) fn read_plain<A: Address>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
         let (address, len) = A::decode(reader.rest())?;
         let encoded = reader.bytes(len)?;
         if A::ENCODED_MAX > LEN_MAX {
@@ -73,7 +73,7 @@ impl Previous {
     }
 
     /// Reads an address that is written as a difference.
-    pub(super) fn read_delta<A: Address>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
+    pub(crate) fn read_delta<A: Address>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
         let shared = usize::from(reader.u8()?);
         let (front, back) = (shared >> 4, shared & NIBBLE);
         let end = self.len.checked_sub(back).filter(|&end| front <= end && front + back >= 2)?;
@@ -97,7 +97,7 @@ impl Previous {
 
 impl Coded {
     /// Writes the address; the previous one for the next.
-    pub(super) fn write<A: Address>(&self, writer: &mut Writer<'_>, address: &A) -> Option<Previous> {
+    pub(crate) fn write<A: Address>(&self, writer: &mut Writer<'_>, address: &A) -> Option<Previous> {
         match self.shared {
             None if A::ENCODED_MAX > LEN_MAX => writer.address(address)?,
             None => writer.bytes(&self.next.bytes[..self.next.len])?,

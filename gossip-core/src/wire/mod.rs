@@ -28,6 +28,7 @@ mod delta;
 mod message;
 
 pub use codec::{Reader, Writer};
+pub(crate) use delta::Previous;
 pub use message::{
     Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Rumor, Sender, Update, decode,
 };

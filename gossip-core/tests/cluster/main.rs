@@ -8,3 +8,4 @@ mod stories_failure;
 mod stories_hostile;
 mod stories_membership;
 mod stories_recording;
+mod stories_restart;

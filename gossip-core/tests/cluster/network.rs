@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use gossip_core::{Command, Config, Event, EventId, Input, Instant, MemberState, Node, Outcome, Setup, Via};
+use gossip_core::{Command, Config, Event, EventId, Input, Instant, MemberState, Node, Outcome, Setup, Snapshot, Via};
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -57,6 +57,7 @@ pub struct Cluster {
     blocked: BTreeSet<(u16, u16)>,
     flights: BinaryHeap<Flight>,
     sent: u64,
+    clockless: bool,
     rng: Xoshiro256PlusPlus,
 }
 
@@ -75,6 +76,7 @@ impl Cluster {
             blocked: BTreeSet::new(),
             flights: BinaryHeap::new(),
             sent: 0,
+            clockless: false,
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
         }
     }
@@ -96,9 +98,32 @@ impl Cluster {
     }
 
     pub fn start_with(&mut self, addr: u16, metadata: &[u8]) {
-        let first_sequence = self.now.as_nanos();
-        let setup = Setup { seed: self.rng.next_u64(), first_sequence, metadata, ..Setup::new(addr) };
+        let setup = Setup { metadata, ..self.setup(addr) };
         let node = Node::new(self.now, self.config.clone(), &setup).expect("a valid configuration");
+        self.host_node(addr, node);
+    }
+
+    /// Starts a node again from a snapshot, with nothing told to it beside.
+    pub fn restore(&mut self, addr: u16, snapshot: &[u8], taken_ago: Duration) {
+        let setup = self.setup(addr);
+        let snapshot = Snapshot::parse(snapshot).expect("a good snapshot");
+        let node =
+            Node::restore(self.now, self.config.clone(), &setup, &snapshot, taken_ago).expect("its own snapshot");
+        self.host_node(addr, node);
+        self.drain(addr);
+    }
+
+    /// Nodes that are started from now on have no clock that tells them numbers of events which they never used.
+    pub fn restart_numbers_from_zero(&mut self) {
+        self.clockless = true;
+    }
+
+    fn setup(&mut self, addr: u16) -> Setup<'static, u16> {
+        let first_sequence = if self.clockless { 0 } else { self.now.as_nanos() };
+        Setup { seed: self.rng.next_u64(), first_sequence, ..Setup::new(addr) }
+    }
+
+    fn host_node(&mut self, addr: u16, node: Node<u16>) {
         let host = Host {
             node,
             delivered: Vec::new(),
