@@ -244,9 +244,16 @@ impl core::error::Error for ConfigError {}
 
 /// The longest payload of an event: what fits into one datagram beside the headers and beside the word to a receiver that it is
 /// held for suspect, dead or departed. Longer ones are refused.
+///
+/// Room for the seal is always left, sealed or not: while encryption comes into a cluster, an event that one node accepts must
+/// fit for the next.
 #[must_use]
 pub fn event_payload_max<A: Address>(config: &Config) -> usize {
     config.datagram_max.saturating_sub(
-        wire::HEADER_LEN + wire::message_max::<A>() + wire::notice_max::<A>() + wire::rumor_overhead_max::<A>(),
+        wire::SEALED_HEADER_LEN
+            + wire::TAG_LEN
+            + wire::message_max::<A>()
+            + wire::notice_max::<A>()
+            + wire::rumor_overhead_max::<A>(),
     )
 }

@@ -35,6 +35,23 @@ counters! {
     datagrams_malformed,
     /// Datagrams that claim to come from this node's own address, and those that come after it left.
     datagrams_ignored,
+    /// Sealed datagrams that came to this node without a keyring.
+    datagrams_sealed,
+    /// Datagrams that are not sealed, refused by the keyring.
+    datagrams_plain,
+    /// Sealed datagrams whose key is not in the keyring.
+    datagrams_unknown_key,
+    /// Sealed datagrams that do not open: changed, sealed with another key of the same id, sent from another address than they
+    /// were sealed at, or meant for another receiver. A node that calls itself otherwise than the others call it sees these.
+    datagrams_forged,
+    /// Sealed datagrams that came before, or of which that cannot be told any more; and those of a former life of their sender.
+    datagrams_replayed,
+    /// Sealed datagrams of new senders for whose counters there was no room.
+    senders_refused,
+    /// Senders whose counters were forgotten because of the bound.
+    senders_evicted,
+    /// Datagrams not sent because this node has used up its counter.
+    transmits_unsealed,
     /// Datagrams that could not be encoded into the driver's buffer.
     transmits_unencodable,
     /// Messages refused because too many wait to be sent.

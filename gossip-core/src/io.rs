@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
+#[cfg(feature = "keyring")]
+use crate::keyring::Keyring;
 use crate::member::{Claim, MemberState};
 use crate::rumors::EventId;
 use crate::wire::DecodeError;
@@ -52,6 +54,12 @@ pub enum Command<'a, A> {
     SetMetadata {
         /// At most [`metadata_max`](crate::Config::metadata_max) bytes.
         metadata: &'a [u8],
+    },
+    /// Replace the keyring, in whatever state the node is. `None`: send plain, and drop what is sealed.
+    #[cfg(feature = "keyring")]
+    SetKeyring {
+        /// The new one. Its order matters, see [`crate::keyring`].
+        keyring: Option<&'a Keyring>,
     },
 }
 
@@ -104,6 +112,9 @@ pub enum CommandError {
     Left,
     /// Too many messages wait to be sent: pull some first.
     Busy,
+    /// A keyring for a node whose [`Setup::session`](crate::Setup::session) was not given: it could seal two datagrams alike.
+    #[cfg(feature = "keyring")]
+    NoSession,
 }
 
 impl fmt::Display for CommandError {
@@ -119,6 +130,8 @@ impl fmt::Display for CommandError {
             Self::NotAMember => f.write_str("the addressee is not a live member"),
             Self::Left => f.write_str("the node is leaving or has left"),
             Self::Busy => f.write_str("too many messages wait to be sent"),
+            #[cfg(feature = "keyring")]
+            Self::NoSession => f.write_str("a keyring needs a node that was set up with a session number"),
         }
     }
 }

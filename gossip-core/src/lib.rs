@@ -55,11 +55,15 @@ mod changes;
 pub mod config;
 mod counters;
 pub mod io;
+#[cfg(feature = "keyring")]
+pub mod keyring;
 pub mod member;
 mod members;
 mod node;
 mod permutation;
 mod probe;
+#[cfg(feature = "keyring")]
+mod replay;
 mod rng;
 mod rumors;
 mod snapshot;
@@ -75,6 +79,8 @@ pub use address::{Address, CompactSocketAddr};
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
 pub use counters::Counters;
 pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};
+#[cfg(feature = "keyring")]
+pub use keyring::{Key, Keyring, KeyringError, Plain};
 pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
 pub use rumors::EventId;

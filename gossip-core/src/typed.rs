@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::io::{Command, Input};
+#[cfg(feature = "keyring")]
+use crate::keyring::{Key, Keyring, Plain};
 use crate::time::Instant;
 
 /// The most bytes that one value takes, encoded or decoded.
@@ -31,6 +33,8 @@ pub enum TypedError {
         /// How many are too many.
         bytes: usize,
     },
+    /// The recording sets a keyring, and not all of its keys are here: no secret is recorded. See `replay_with_keys`.
+    Keyring,
 }
 
 impl fmt::Display for TypedError {
@@ -39,6 +43,7 @@ impl fmt::Display for TypedError {
             Self::Encode => write!(f, "the value cannot be encoded into {LIMIT} bytes"),
             Self::Decode => f.write_str("the bytes are not a value of this type"),
             Self::Trailing { bytes } => write!(f, "{bytes} bytes follow the value"),
+            Self::Keyring => f.write_str("the recording sets a keyring whose keys were not given"),
         }
     }
 }
@@ -82,13 +87,38 @@ pub struct Recorded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are those of Input and Command")]
 pub enum RecordedInput {
-    Datagram { from: Vec<u8>, bytes: Vec<u8> },
+    Datagram {
+        from: Vec<u8>,
+        bytes: Vec<u8>,
+    },
     Timeout,
-    Join { seeds: Vec<Vec<u8>> },
+    Join {
+        seeds: Vec<Vec<u8>>,
+    },
     Leave,
-    StartEvent { payload: Vec<u8> },
-    Send { to: Vec<u8>, payload: Vec<u8> },
-    SetMetadata { metadata: Vec<u8> },
+    StartEvent {
+        payload: Vec<u8>,
+    },
+    Send {
+        to: Vec<u8>,
+        payload: Vec<u8>,
+    },
+    SetMetadata {
+        metadata: Vec<u8>,
+    },
+    /// The ids only: no secret is ever written.
+    SetKeyring {
+        keyring: Option<RecordedKeyring>,
+    },
+}
+
+/// What is recorded of a keyring (feature `keyring`): enough to find the same keys again, for whoever has them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedKeyring {
+    /// Ids of the keys, that of the sealing one first.
+    pub ids: Vec<u8>,
+    /// The rule for plain datagrams: 0 refused, 1 accepted, 2 sent.
+    pub plain: u8,
 }
 
 /// Appends an input to a recording.
@@ -108,6 +138,11 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
             RecordedInput::Send { to: address(&to)?, payload: payload.into() }
         }
         Input::Command(Command::SetMetadata { metadata }) => RecordedInput::SetMetadata { metadata: metadata.into() },
+        #[cfg(feature = "keyring")]
+        Input::Command(Command::SetKeyring { keyring }) => RecordedInput::SetKeyring {
+            keyring: keyring
+                .map(|keyring| RecordedKeyring { ids: keyring.ids().collect(), plain: keyring.plain() as u8 }),
+        },
     };
     recording.extend_from_slice(&encode(&Recorded { at_ns: now.as_nanos(), input })?);
     Ok(())
@@ -116,12 +151,38 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
 /// Reads a recording and hands every input to `play`, in order. A cut-off last input ends it with an error.
 ///
 /// # Errors
-/// [`TypedError::Decode`], after everything before was played.
-pub fn replay<A: Address>(mut recording: &[u8], mut play: impl FnMut(Instant, Input<'_, A>)) -> Result<(), TypedError> {
+/// [`TypedError::Decode`] and [`TypedError::Keyring`], after everything before was played.
+pub fn replay<A: Address>(recording: &[u8], play: impl FnMut(Instant, Input<'_, A>)) -> Result<(), TypedError> {
+    play_all(recording, &[], play)
+}
+
+/// As [`replay`], for a recording in which keyrings are set: `keys` are all that were ever in them.
+///
+/// # Errors
+/// As [`replay`].
+#[cfg(feature = "keyring")]
+pub fn replay_with_keys<A: Address>(
+    recording: &[u8],
+    keys: &[Key],
+    play: impl FnMut(Instant, Input<'_, A>),
+) -> Result<(), TypedError> {
+    play_all(recording, keys, play)
+}
+
+#[cfg(not(feature = "keyring"))]
+type Key = core::convert::Infallible;
+
+fn play_all<A: Address>(
+    mut recording: &[u8],
+    keys: &[Key],
+    mut play: impl FnMut(Instant, Input<'_, A>),
+) -> Result<(), TypedError> {
     while !recording.is_empty() {
         let (Recorded { at_ns, input }, len) = decode_front(recording)?;
         recording = &recording[len..];
         let seeds: Vec<A>;
+        #[cfg(feature = "keyring")]
+        let ring: Option<Keyring>;
         let input = match &input {
             RecordedInput::Datagram { from, bytes } => Input::Datagram { from: parse(from)?, bytes },
             RecordedInput::Timeout => Input::Timeout,
@@ -133,10 +194,34 @@ pub fn replay<A: Address>(mut recording: &[u8], mut play: impl FnMut(Instant, In
             RecordedInput::StartEvent { payload } => Input::Command(Command::StartEvent { payload }),
             RecordedInput::Send { to, payload } => Input::Command(Command::Send { to: parse(to)?, payload }),
             RecordedInput::SetMetadata { metadata } => Input::Command(Command::SetMetadata { metadata }),
+            #[cfg(feature = "keyring")]
+            RecordedInput::SetKeyring { keyring } => {
+                ring = keyring.as_ref().map(|recorded| find_keys(recorded, keys)).transpose()?;
+                Input::Command(Command::SetKeyring { keyring: ring.as_ref() })
+            }
+            #[cfg(not(feature = "keyring"))]
+            RecordedInput::SetKeyring { .. } => {
+                let _: &[Key] = keys;
+                return Err(TypedError::Keyring);
+            }
         };
         play(Instant::from_nanos(at_ns), input);
     }
     Ok(())
+}
+
+#[cfg(feature = "keyring")]
+fn find_keys(recorded: &RecordedKeyring, keys: &[Key]) -> Result<Keyring, TypedError> {
+    let find = |&id: &u8| keys.iter().find(|key| key.id() == id).cloned();
+    let keys: Option<Vec<Key>> = recorded.ids.iter().map(find).collect();
+    let plain = match recorded.plain {
+        0 => Plain::Refused,
+        1 => Plain::Accepted,
+        2 => Plain::Sent,
+        _ => return Err(TypedError::Decode),
+    };
+    let keyring = Keyring::new(&keys.ok_or(TypedError::Keyring)?).map_err(|_| TypedError::Decode)?;
+    Ok(keyring.with_plain(plain))
 }
 
 fn address<A: Address>(address: &A) -> Result<Vec<u8>, TypedError> {

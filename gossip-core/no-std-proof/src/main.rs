@@ -1,5 +1,5 @@
 //! The proof that `gossip-core` needs no std: a program with its own entry point, allocator and panic handler, in which two
-//! nodes find together and tell each other an event. A crate that pulls in std brings a second panic handler and does not
+//! nodes find together and tell each other an event, sealed with the feature `keyring`. A crate that pulls in std brings a second panic handler and does not
 //! link. Run by `.ci/run`; exits with 0 when the event arrived.
 
 #![no_std]
@@ -14,7 +14,19 @@ use gossip_core::{Command, Config, Event, Input, Instant, Node, Setup};
 fn run() -> bool {
     let config = Config::lan();
     let at = Instant::from_millis;
-    let new = |addr: u16| Node::new(at(0), config.clone(), &Setup { seed: addr.into(), ..Setup::new(addr) });
+    #[cfg(feature = "keyring")]
+    let keyring = gossip_core::Keyring::new(&[gossip_core::Key::new(1, [7; 32])]).ok();
+    let new = |addr: u16| {
+        let setup = Setup {
+            seed: addr.into(),
+            #[cfg(feature = "keyring")]
+            session: 1,
+            #[cfg(feature = "keyring")]
+            keyring: keyring.as_ref(),
+            ..Setup::new(addr)
+        };
+        Node::new(at(0), config.clone(), &setup)
+    };
     let (Ok(mut one), Ok(mut two)) = (new(1), new(2)) else { return false };
     let joined = two.handle(at(1), Input::Command(Command::Join { seeds: &[1] })).is_ok();
     let started = one.handle(at(1), Input::Command(Command::StartEvent { payload: b"proof" })).is_ok();

@@ -6,6 +6,8 @@ mod failure;
 mod read;
 mod receive;
 mod restore;
+#[cfg(feature = "keyring")]
+mod seal;
 mod spread;
 mod transmit;
 
@@ -19,6 +21,8 @@ use crate::backlog::Backlog;
 use crate::config::{Config, ConfigError, event_payload_max};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
+#[cfg(feature = "keyring")]
+use crate::keyring::Keyring;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
 use crate::probe::{Probe, Relay};
@@ -51,12 +55,33 @@ pub struct Setup<'a, A> {
     pub first_sequence: u64,
     /// Bytes that every member can read beside its address.
     pub metadata: &'a [u8],
+    /// The number of this life of the address: greater than in every former one, whatever became of that, and so never taken
+    /// from something stored. With 0 a node takes no keyring. The time in nanoseconds will do.
+    ///
+    /// Two lives with one number would seal different datagrams with one nonce, which gives away their contents and lets others
+    /// forge. A smaller number than in a former life (a clock that was set back) is as bad, and has the node's datagrams
+    /// dropped as replays by everyone who remembers that life.
+    #[cfg(feature = "keyring")]
+    pub session: u64,
+    /// What datagrams are sealed and opened with; [`Command::SetKeyring`] replaces it.
+    #[cfg(feature = "keyring")]
+    pub keyring: Option<&'a Keyring>,
 }
 
 impl<A> Setup<'_, A> {
     /// A node at `local` with seed, incarnation and sequence 0 and without metadata.
     pub const fn new(local: A) -> Self {
-        Self { local, seed: 0, incarnation: 0, first_sequence: 0, metadata: &[] }
+        Self {
+            local,
+            seed: 0,
+            incarnation: 0,
+            first_sequence: 0,
+            metadata: &[],
+            #[cfg(feature = "keyring")]
+            session: 0,
+            #[cfg(feature = "keyring")]
+            keyring: None,
+        }
     }
 }
 
@@ -143,6 +168,8 @@ pub struct Node<A: Address> {
     outgoing: VecDeque<Outgoing<A>>,
     events: VecDeque<Event<A>>,
     counters: Counters,
+    #[cfg(feature = "keyring")]
+    sealing: seal::Sealing<A>,
     /// Reused, so that a draw of peers does not allocate.
     drawn: Vec<Slot>,
     /// Events that the datagram at hand brought, by their slots.
@@ -154,7 +181,7 @@ impl<A: Address> Node<A> {
     ///
     /// # Errors
     /// The first value of the configuration that makes no sense, `metadata_max` for metadata that are too long, or
-    /// `incarnation` for one above [`INCARNATION_MAX`].
+    /// `incarnation` for one above [`INCARNATION_MAX`], `session` for a keyring without one.
     pub fn new(now: Instant, config: Config, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
         config.check()?;
         if setup.metadata.len() > config.metadata_max {
@@ -193,12 +220,18 @@ impl<A: Address> Node<A> {
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
+            #[cfg(feature = "keyring")]
+            sealing: seal::Sealing::new(setup.session, hash_seed),
             drawn: Vec::new(),
             fresh: Vec::new(),
             config,
             rng,
         };
         node.members.changes_mut().keep(node.config.changes_max);
+        #[cfg(feature = "keyring")]
+        node.sealing
+            .set_keyring(&node.members.entry(SELF).addr(), setup.keyring)
+            .map_err(|_| ConfigError { name: "session", rule: "must be given with a keyring" })?;
         node.arm(now);
         Ok(node)
     }
@@ -335,6 +368,11 @@ impl<A: Address> Node<A> {
                 let local = self.local();
                 self.seeds = seeds.iter().copied().filter(|seed| *seed != local).collect();
                 self.call_seeds();
+            }
+            #[cfg(feature = "keyring")]
+            Command::SetKeyring { keyring } => {
+                let local = self.local();
+                self.sealing.set_keyring(&local, keyring)?;
             }
             _ if leaving => return Err(CommandError::Left),
             Command::Leave => self.begin_leave(),

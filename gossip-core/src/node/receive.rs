@@ -15,20 +15,49 @@ use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Upd
 
 impl<A: Address> Node<A> {
     pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
-        let Datagram { version, sender, message, items } =
-            wire::decode::<A>(bytes, self.config.cluster).inspect_err(|error| match error {
-                DecodeError::Foreign => self.counters.datagrams_foreign += 1,
-                DecodeError::Version(_) => self.counters.datagrams_other_version += 1,
-                DecodeError::Cluster(_) => self.counters.datagrams_other_cluster += 1,
-                DecodeError::Checksum => self.counters.datagrams_damaged += 1,
-                DecodeError::Malformed => self.counters.datagrams_malformed += 1,
-            })?;
-        // As the table keeps it: what is left out there must not tell two members apart here.
-        let from: A = A::Stored::from(from).into();
+        #[cfg(feature = "keyring")]
+        if self.sealing.opens() {
+            return self.on_datagram_with_keyring(now, from, bytes);
+        }
+        self.on_plain_datagram(now, from, bytes)
+    }
+
+    pub(super) fn on_plain_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
+        match wire::decode::<A>(bytes, self.config.cluster) {
+            Ok(datagram) => {
+                // As the table keeps it: what is left out there must not tell two members apart here.
+                self.on_decoded(now, A::Stored::from(from).into(), datagram);
+                Ok(())
+            }
+            Err(error) => self.refuse(error),
+        }
+    }
+
+    /// Counts a datagram that has no effect.
+    pub(super) fn refuse(&mut self, error: DecodeError) -> Result<(), InputError> {
+        let counters = &mut self.counters;
+        *match error {
+            DecodeError::Foreign => &mut counters.datagrams_foreign,
+            DecodeError::Version(_) => &mut counters.datagrams_other_version,
+            DecodeError::Cluster(_) => &mut counters.datagrams_other_cluster,
+            DecodeError::Checksum => &mut counters.datagrams_damaged,
+            DecodeError::Malformed => &mut counters.datagrams_malformed,
+            DecodeError::Sealed => &mut counters.datagrams_sealed,
+            DecodeError::Plain => &mut counters.datagrams_plain,
+            DecodeError::UnknownKey(_) => &mut counters.datagrams_unknown_key,
+            DecodeError::Forged => &mut counters.datagrams_forged,
+            DecodeError::Replayed => &mut counters.datagrams_replayed,
+            DecodeError::SendersFull => &mut counters.senders_refused,
+        } += 1;
+        Err(error.into())
+    }
+
+    pub(super) fn on_decoded(&mut self, now: Instant, from: A, datagram: Datagram<'_, A>) {
         if from == self.local() || self.phase == Phase::Left {
             self.counters.datagrams_ignored += 1;
-            return Ok(());
+            return;
         }
+        let Datagram { version, sender, message, items } = datagram;
         self.counters.datagrams_accepted += 1;
         self.counters.datagrams_newer_version += u64::from(version > wire::VERSION);
         self.notice_silence(now);
@@ -49,7 +78,6 @@ impl<A: Address> Node<A> {
             self.forward(now, Some(from));
         }
         self.on_message(now, from, &message, &sender, sender_is_live);
-        Ok(())
     }
 
     /// A datagram shows that its sender is there. False when it cannot count as a member: it does not know yet that it was

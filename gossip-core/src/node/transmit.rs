@@ -91,7 +91,12 @@ impl<A: Address> Node<A> {
         let len = buffer.len().min(self.config.datagram_max);
         while let Some(outgoing) = self.outgoing.pop_front() {
             let to = outgoing.to();
-            if let Some(len) = self.encode(now, &mut buffer[..len], &outgoing) {
+            let encoded = match outgoing {
+                #[cfg(feature = "keyring")]
+                _ if self.sealing.seals() => self.encode_sealed(now, &mut buffer[..len], &outgoing),
+                _ => self.encode(now, &mut buffer[..len], &outgoing),
+            };
+            if let Some(len) = encoded {
                 return Some(Transmit { to, len });
             }
             self.counters.transmits_unencodable += 1;
@@ -99,7 +104,7 @@ impl<A: Address> Node<A> {
         None
     }
 
-    fn encode(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
+    pub(super) fn encode(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
         match *outgoing {
             Outgoing::Ping { to, seq } => self.encode_plain(now, buffer, to, &Message::Ping { seq }),
             Outgoing::Ack { to, seq } => self.encode_plain(now, buffer, to, &Message::Ack { seq }),
@@ -123,9 +128,18 @@ impl<A: Address> Node<A> {
         }
     }
 
+    /// Begins a datagram, or what is to be sealed of it.
+    fn encoder<'b>(&self, buffer: &'b mut [u8], message: &Message<'_, A>) -> Option<Encoder<'b>> {
+        #[cfg(feature = "keyring")]
+        if self.sealing.seals() {
+            return Encoder::body(buffer, self.sender(), message);
+        }
+        Encoder::new(buffer, self.config.cluster, self.sender(), message)
+    }
+
     /// A message with as much gossip on its back as fits.
     fn encode_plain(&mut self, now: Instant, buffer: &mut [u8], to: A, message: &Message<'_, A>) -> Option<usize> {
-        let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), message)?;
+        let mut encoder = self.encoder(buffer, message)?;
         self.push_about_receiver(&mut encoder, to);
         if !matches!(message, Message::Join) {
             self.push_news(now, &mut encoder, self.config.strategy.carries(message));
@@ -186,7 +200,7 @@ impl<A: Address> Node<A> {
                 (Message::SyncReply { bits, want, members, events }, bits, members, events, rest)
             }
         };
-        let mut encoder = Encoder::new(buffer, self.config.cluster, self.sender(), &message)?;
+        let mut encoder = self.encoder(buffer, &message)?;
         self.push_about_receiver(&mut encoder, to);
         let before = encoder.room();
         let more = self.push_page(now, &mut encoder, bits, member_mask, event_mask, &mut cursor);
@@ -235,7 +249,7 @@ impl<A: Address> Node<A> {
 }
 
 impl<A: Copy> Outgoing<A> {
-    fn to(&self) -> A {
+    pub(super) fn to(&self) -> A {
         match *self {
             Self::Ping { to, .. }
             | Self::Ack { to, .. }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::delta::Previous;
-use super::{HEADER_LEN, MAGIC, Reader, VERSION, Writer};
+use super::{HEADER_LEN, MAGIC, MAGIC_SEALED, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
@@ -21,8 +21,21 @@ pub enum DecodeError {
     Cluster(ClusterTag),
     /// The checksum does not match: damaged on the way.
     Checksum,
-    /// Well checksummed, but not what the format allows: a faulty or hostile sender.
+    /// Well checksummed or sealed, but not what the format allows: a faulty or hostile sender.
     Malformed,
+    /// Sealed, and this node has no keyring.
+    Sealed,
+    /// Not sealed, and this node's keyring refuses what is not.
+    Plain,
+    /// Sealed with a key that is not in the keyring.
+    UnknownKey(u8),
+    /// It does not open: changed on the way, sealed with another key of the same id, sent from another address than it was
+    /// sealed at, or meant for another receiver.
+    Forged,
+    /// Sealed, and received before, or too old to tell; or of a former life of its sender.
+    Replayed,
+    /// Sealed by somebody new, and there is no room to remember its counter.
+    SendersFull,
 }
 
 impl fmt::Display for DecodeError {
@@ -33,6 +46,12 @@ impl fmt::Display for DecodeError {
             Self::Cluster(tag) => write!(f, "from the cluster with tag {:#06x}", tag.0),
             Self::Checksum => f.write_str("damaged: the checksum does not match"),
             Self::Malformed => f.write_str("malformed"),
+            Self::Sealed => f.write_str("sealed, and this node has no keyring"),
+            Self::Plain => f.write_str("not sealed"),
+            Self::UnknownKey(id) => write!(f, "sealed with key {id}, which is not in the keyring"),
+            Self::Forged => f.write_str("the seal is not its sender's, or not for this receiver"),
+            Self::Replayed => f.write_str("received before"),
+            Self::SendersFull => f.write_str("no room for another sender's counter"),
         }
     }
 }
@@ -258,11 +277,10 @@ const METADATA_MAX: usize = 256;
 pub fn decode<A: Address>(bytes: &[u8], cluster: ClusterTag) -> Result<Datagram<'_, A>, DecodeError> {
     let (header, _) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::Foreign)?;
     let [magic, version, tag_high, tag_low, checksum @ ..] = *header;
-    if magic != MAGIC {
-        return Err(DecodeError::Foreign);
-    }
-    if version == 0 || version.abs_diff(VERSION) > 1 {
-        return Err(DecodeError::Version(version));
+    match magic {
+        MAGIC => check_version(version)?,
+        MAGIC_SEALED => return Err(DecodeError::Sealed),
+        _ => return Err(DecodeError::Foreign),
     }
     let tag = ClusterTag(u16::from_be_bytes([tag_high, tag_low]));
     if tag != cluster {
@@ -271,7 +289,20 @@ pub fn decode<A: Address>(bytes: &[u8], cluster: ClusterTag) -> Result<Datagram<
     if u32::from_be_bytes(checksum) != crc(bytes) {
         return Err(DecodeError::Checksum);
     }
-    read_body(version, Reader::new(&bytes[HEADER_LEN..])).ok_or(DecodeError::Malformed)
+    decode_body(version, &bytes[HEADER_LEN..])
+}
+
+/// Reads what stands behind the header of a datagram of `version`: what a sealed one holds.
+///
+/// # Errors
+/// [`DecodeError::Malformed`].
+pub fn decode_body<A: Address>(version: u8, body: &[u8]) -> Result<Datagram<'_, A>, DecodeError> {
+    read_body(version, Reader::new(body)).ok_or(DecodeError::Malformed)
+}
+
+/// Whether this code reads a version: its own, and one up and down.
+pub(super) fn check_version(version: u8) -> Result<(), DecodeError> {
+    if version == 0 || version.abs_diff(VERSION) > 1 { Err(DecodeError::Version(version)) } else { Ok(()) }
 }
 
 fn crc(datagram: &[u8]) -> u32 {
@@ -376,6 +407,8 @@ fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>, previous: &mut 
 pub struct Encoder<'b> {
     writer: Writer<'b>,
     previous: Previous,
+    /// Whether there is a header, whose checksum is to be put in.
+    header: bool,
 }
 
 impl<'b> Encoder<'b> {
@@ -390,11 +423,25 @@ impl<'b> Encoder<'b> {
         writer.bytes(&[MAGIC, VERSION])?;
         writer.bytes(&cluster.0.to_be_bytes())?;
         writer.u32(0)?;
+        Self::begin(writer, sender, message, true)
+    }
+
+    /// Begins a datagram without the header: what is to be sealed. `None` when not even the message fits.
+    pub fn body<A: Address>(buffer: &'b mut [u8], sender: Sender, message: &Message<'_, A>) -> Option<Self> {
+        Self::begin(Writer::new(buffer), sender, message, false)
+    }
+
+    fn begin<A: Address>(
+        mut writer: Writer<'b>,
+        sender: Sender,
+        message: &Message<'_, A>,
+        header: bool,
+    ) -> Option<Self> {
         writer.u8(kind(message))?;
         writer.varint(u64::from(sender.incarnation))?;
         writer.u32(sender.digest)?;
         write_message(&mut writer, message)?;
-        Some(Self { writer, previous: Previous::NONE })
+        Some(Self { writer, previous: Previous::NONE, header })
     }
 
     /// Bytes that still fit.
@@ -418,12 +465,14 @@ impl<'b> Encoder<'b> {
         written.is_some()
     }
 
-    /// Puts in the checksum; the length of the datagram.
+    /// Puts in the checksum, if there is a header; the length of what was written.
     #[must_use]
     pub fn finish(mut self) -> usize {
         let datagram = self.writer.written();
-        let checksum = crc(datagram);
-        datagram[4..HEADER_LEN].copy_from_slice(&checksum.to_be_bytes());
+        if self.header {
+            let checksum = crc(datagram);
+            datagram[4..HEADER_LEN].copy_from_slice(&checksum.to_be_bytes());
+        }
         datagram.len()
     }
 }

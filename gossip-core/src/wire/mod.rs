@@ -19,6 +19,13 @@
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
 //!    rumor   10 00 00 00    origin's address, sequence v, age v (ms), hops v, length v, payload
 //! ```
+//! A sealed datagram (feature `keyring`) has another header, and a tag at its end; see `sealed`:
+//! ```text
+//!  +---------+---------+---------------+--------+-------------+--------------+-----------------+-----------------+
+//!  | magic   | version | cluster tag   | key id | session     | counter      | kind .. items,  | tag of Poly1305 |
+//!  | 'H' 48h | 01h     | u16           | u8     | u64         | u48          | encrypted       | 16 bytes        |
+//!  +---------+---------+---------------+--------+-------------+--------------+-----------------+-----------------+
+//! ```
 //! Integers are in network order; `v` is an unsigned LEB128 varint in its shortest form. An address is what its type says
 //! ([`Address`]). Decoding accepts what encoding makes and nothing else, so `encode(decode(x)) == x` for every datagram
 //! that decodes. It reads the bytes where they are and allocates nothing.
@@ -26,23 +33,36 @@
 mod codec;
 mod delta;
 mod message;
+#[cfg(feature = "keyring")]
+pub mod sealed;
 
 pub use codec::{Reader, Writer};
 pub(crate) use delta::Previous;
+#[cfg(feature = "keyring")]
+use message::check_version;
 pub use message::{
-    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Rumor, Sender, Update, decode,
+    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Rumor, Sender, Update, decode, decode_body,
 };
 
 use crate::address::Address;
 
-/// First byte of every datagram.
+/// First byte of every datagram that is not sealed.
 pub const MAGIC: u8 = b'h';
+
+/// First byte of every sealed datagram.
+pub const MAGIC_SEALED: u8 = b'H';
 
 /// The version of the format that this code speaks.
 pub const VERSION: u8 = 1;
 
 /// Bytes before the kind.
 pub const HEADER_LEN: usize = 8;
+
+/// Bytes before the kind in a sealed datagram.
+pub const SEALED_HEADER_LEN: usize = 19;
+
+/// Bytes behind the last item of a sealed datagram.
+pub const TAG_LEN: usize = 16;
 
 /// The longest varint of a u32 and of a u64.
 const VARINT32_MAX: usize = 5;

@@ -6,6 +6,8 @@ mod network;
 mod stories_events;
 mod stories_failure;
 mod stories_hostile;
+#[cfg(feature = "keyring")]
+mod stories_keyring;
 mod stories_membership;
 mod stories_recording;
 mod stories_restart;

@@ -54,6 +54,11 @@ pub struct Cluster {
     /// Probability of loss, and one-way latency.
     pub loss: f64,
     pub latency: Duration,
+    /// What nodes are started with.
+    #[cfg(feature = "keyring")]
+    pub keyring: Option<gossip_core::Keyring>,
+    /// Everything that is sent, when somebody listens: from, to, bytes.
+    pub capture: Option<Vec<(u16, u16, Vec<u8>)>>,
     blocked: BTreeSet<(u16, u16)>,
     flights: BinaryHeap<Flight>,
     sent: u64,
@@ -73,6 +78,9 @@ impl Cluster {
             refused: 0,
             loss: 0.0,
             latency: Duration::from_millis(1),
+            #[cfg(feature = "keyring")]
+            keyring: None,
+            capture: None,
             blocked: BTreeSet::new(),
             flights: BinaryHeap::new(),
             sent: 0,
@@ -99,6 +107,8 @@ impl Cluster {
 
     pub fn start_with(&mut self, addr: u16, metadata: &[u8]) {
         let setup = Setup { metadata, ..self.setup(addr) };
+        #[cfg(feature = "keyring")]
+        let setup = Setup { keyring: self.keyring.as_ref(), ..setup };
         let node = Node::new(self.now, self.config.clone(), &setup).expect("a valid configuration");
         self.host_node(addr, node);
     }
@@ -106,6 +116,8 @@ impl Cluster {
     /// Starts a node again from a snapshot, with nothing told to it beside.
     pub fn restore(&mut self, addr: u16, snapshot: &[u8], taken_ago: Duration) {
         let setup = self.setup(addr);
+        #[cfg(feature = "keyring")]
+        let setup = Setup { keyring: self.keyring.as_ref(), ..setup };
         let snapshot = Snapshot::parse(snapshot).expect("a good snapshot");
         let node =
             Node::restore(self.now, self.config.clone(), &setup, &snapshot, taken_ago).expect("its own snapshot");
@@ -120,7 +132,13 @@ impl Cluster {
 
     fn setup(&mut self, addr: u16) -> Setup<'static, u16> {
         let first_sequence = if self.clockless { 0 } else { self.now.as_nanos() };
-        Setup { seed: self.rng.next_u64(), first_sequence, ..Setup::new(addr) }
+        Setup {
+            seed: self.rng.next_u64(),
+            first_sequence,
+            #[cfg(feature = "keyring")]
+            session: self.now.as_nanos(),
+            ..Setup::new(addr)
+        }
     }
 
     fn host_node(&mut self, addr: u16, node: Node<u16>) {
@@ -323,6 +341,9 @@ impl Cluster {
             self.datagrams += 1;
             self.bytes += bytes.len() as u64;
             self.largest = self.largest.max(bytes.len());
+            if let Some(capture) = &mut self.capture {
+                capture.push((addr, to, bytes.clone()));
+            }
             let lost = ((self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64) < self.loss;
             if mute || lost || self.blocked.contains(&(addr, to)) {
                 continue;

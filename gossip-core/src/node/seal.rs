@@ -1,0 +1,135 @@
+//! Sealing what goes out and opening what comes in (feature `keyring`). The format is in [`crate::wire::sealed`].
+
+use alloc::vec::Vec;
+
+use super::Node;
+use super::transmit::Outgoing;
+use crate::address::Address;
+use crate::io::{CommandError, InputError};
+use crate::keyring::{Keyring, Plain};
+use crate::replay::{Noted, Senders};
+use crate::time::Instant;
+use crate::wire::sealed::{COUNTER_MAX, SEALED_MAX, Seal, SenderKey};
+use crate::wire::{self, DecodeError, MAGIC, MAGIC_SEALED, SEALED_HEADER_LEN, TAG_LEN};
+
+/// The keyring and what belongs to it. Outlives a change of keys: a counter is never used twice in one life.
+#[derive(Debug)]
+pub(super) struct Sealing<A: Address> {
+    keyring: Option<Keyring>,
+    /// The first key of the keyring, as this life of this node uses it.
+    own: Option<SenderKey>,
+    session: u64,
+    next_counter: u64,
+    senders: Senders<A>,
+    /// Into which datagrams are opened: as long as the longest that came.
+    opened: Vec<u8>,
+}
+
+impl<A: Address> Sealing<A> {
+    /// Without a keyring.
+    pub(super) fn new(session: u64, hash_seed: u64) -> Self {
+        Self {
+            keyring: None,
+            own: None,
+            session,
+            next_counter: 0,
+            senders: Senders::new(hash_seed),
+            opened: Vec::new(),
+        }
+    }
+
+    /// # Errors
+    /// [`CommandError::NoSession`].
+    pub(super) fn set_keyring(&mut self, local: &A, keyring: Option<&Keyring>) -> Result<(), CommandError> {
+        if keyring.is_some() && self.session == 0 {
+            return Err(CommandError::NoSession);
+        }
+        self.own = keyring.map(|keyring| SenderKey::new(keyring.sealing(), local, self.session));
+        self.keyring = keyring.cloned();
+        Ok(())
+    }
+
+    /// Whether what is sent is sealed.
+    pub(super) fn seals(&self) -> bool {
+        self.keyring.as_ref().is_some_and(|keyring| keyring.plain() != Plain::Sent)
+    }
+
+    /// Whether sealed datagrams are opened.
+    pub(super) fn opens(&self) -> bool {
+        self.keyring.is_some()
+    }
+}
+
+impl<A: Address> Node<A> {
+    /// A datagram with a seal around it.
+    pub(super) fn encode_sealed(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
+        // Before anything is encoded: what goes into a datagram counts as told.
+        if self.sealing.next_counter > COUNTER_MAX {
+            self.counters.transmits_unsealed += 1;
+            return None;
+        }
+        let end = buffer.len().checked_sub(TAG_LEN)?;
+        let body = self.encode(now, buffer.get_mut(SEALED_HEADER_LEN..end)?, outgoing)?;
+        let Sealing { keyring: Some(keyring), own: Some(own), session, next_counter, .. } = &mut self.sealing else {
+            return None;
+        };
+        let seal = Seal::new(keyring.sealing().id(), *session, *next_counter);
+        *next_counter += 1;
+        own.seal(buffer, body, &seal, self.config.cluster, &outgoing.to())
+    }
+
+    /// A datagram that comes to a node with a keyring.
+    pub(super) fn on_datagram_with_keyring(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
+        if bytes.first() != Some(&MAGIC_SEALED) {
+            let refused = self.sealing.keyring.as_ref().is_some_and(|keyring| keyring.plain() == Plain::Refused);
+            return if refused && bytes.first() == Some(&MAGIC) {
+                self.refuse(DecodeError::Plain)
+            } else {
+                self.on_plain_datagram(now, from, bytes)
+            };
+        }
+        // Out of the node while what was opened is read, which borrows it.
+        let mut opened = core::mem::take(&mut self.sealing.opened);
+        let from: A = A::Stored::from(from).into();
+        let outcome = match self.open(from, bytes, &mut opened) {
+            Ok((version, len)) => match wire::decode_body(version, &opened[..len]) {
+                Ok(datagram) => {
+                    self.on_decoded(now, from, datagram);
+                    Ok(())
+                }
+                Err(error) => self.refuse(error),
+            },
+            Err(error) => self.refuse(error),
+        };
+        self.sealing.opened = opened;
+        outcome
+    }
+
+    /// The version and the length of what was opened into `opened`.
+    fn open(&mut self, from: A, bytes: &[u8], opened: &mut Vec<u8>) -> Result<(u8, usize), DecodeError> {
+        let seal = Seal::read(bytes, self.config.cluster)?;
+        let local = self.local();
+        let Sealing { keyring, senders, .. } = &mut self.sealing;
+        let key = keyring.as_ref().and_then(|keyring| keyring.find(seal.key_id));
+        let key = key.ok_or(DecodeError::UnknownKey(seal.key_id))?;
+        // Before the work, though what it goes by is not known to be true: a forged counter can only have itself refused.
+        if senders.is_replay(&from, seal.session, seal.counter) {
+            return Err(DecodeError::Replayed);
+        }
+        if bytes.len() > SEALED_MAX {
+            return Err(DecodeError::Malformed);
+        }
+        if opened.len() < bytes.len() {
+            opened.resize(bytes.len(), 0);
+        }
+        let len = SenderKey::new(key, &from, seal.session).open(bytes, &seal, &local, opened)?;
+        let members = &self.members;
+        let unknown = |addr: &A| members.find(addr).is_none();
+        match senders.note(&from, seal.session, seal.counter, self.config.members_max, unknown) {
+            Noted::Yes => {}
+            Noted::Evicted => self.counters.senders_evicted += 1,
+            Noted::Full => return Err(DecodeError::SendersFull),
+        }
+        Ok((seal.version, len))
+    }
+}
