@@ -8,7 +8,7 @@ use std::time::Duration;
 use event_log::clock::{boot_id, now_ns, process_cpu_ns};
 use event_log::control::{Impairment, Order, Report};
 use event_log::record::{EventKey, MemberState, Via, What};
-use gossip_core::{Command, CommandError, Event, Input, InputError, Instant, Node, Outcome, Setup};
+use gossip_core::{Command, CommandError, Event, Input, InputError, Instant, Node, Outcome, Setup, Snapshot};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use tracing::{debug, info, warn};
 use crate::config::AgentConfig;
 use crate::control::{self, Message};
 use crate::recorder::Recorder;
+use crate::saved::SnapshotFile;
 use crate::socket::{GossipSocket, endpoint};
 
 /// Datagrams read before the other duties get their turn.
@@ -77,6 +78,8 @@ struct Agent {
     faults: BTreeSet<u32>,
     buffer: Vec<u8>,
     left: bool,
+    saved: Option<SnapshotFile>,
+    save_interval: Duration,
 }
 
 /// Runs an agent until it is told to end, by its master or by a signal.
@@ -94,7 +97,11 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         ..Setup::new(config.bind)
     };
     let buffer = vec![0; config.protocol.datagram_max];
-    let node = Node::new(now(), config.protocol, &setup).expect("the configuration was checked");
+    let saved = config.snapshot.map(SnapshotFile::new);
+    let restored = saved.as_ref().and_then(|file| restore(file, &config.protocol, &setup));
+    let is_restored = restored.is_some();
+    let node =
+        restored.unwrap_or_else(|| Node::new(now(), config.protocol, &setup).expect("the configuration was checked"));
     let mut agent = Agent {
         name: config.name,
         node,
@@ -105,6 +112,8 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         faults: BTreeSet::new(),
         buffer,
         left: false,
+        saved,
+        save_interval: config.snapshot_interval,
     };
     let started = What::NodeStarted {
         addr: config.bind,
@@ -123,7 +132,8 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         life,
     };
     let master = config.master.map(|master| (master, control::connect(master, hello)));
-    if !config.join.is_empty() || config.master.is_none() {
+    // A restored node knows whom to call.
+    if !config.join.is_empty() || (config.master.is_none() && !is_restored) {
         agent.command(Command::Join { seeds: &config.join });
     }
     agent.drive(master, config.orphan_timeout).await
@@ -139,6 +149,7 @@ impl Agent {
         let (master, mut messages) = master.unzip();
         let mut orphaned_at = master.map(|_| tokio::time::Instant::now() + patience);
         let mut goodbye_until: Option<tokio::time::Instant> = None;
+        let mut save_at = self.saved.as_ref().map(|_| tokio::time::Instant::now() + self.save_interval);
         loop {
             self.pump();
             let due = [self.node.poll_timeout().map(Instant::as_nanos), self.socket.next_due()];
@@ -177,6 +188,11 @@ impl Agent {
                     self.command(Command::Leave);
                     Flow::Continue
                 }
+                () = sleep_until(save_at) => {
+                    self.save();
+                    save_at = Some(tokio::time::Instant::now() + self.save_interval);
+                    Flow::Continue
+                }
                 () = sleep_until(goodbye_until) => {
                     warn!("the goodbye took too long");
                     Flow::Left
@@ -198,9 +214,17 @@ impl Agent {
                 }
                 Flow::Continue | Flow::Left => {
                     self.recorder.record(now_ns(), What::NodeStopped);
-                    self.snapshot();
+                    self.record_counts();
                     self.send_records();
+                    if let Some(saved) = &mut self.saved {
+                        // The write before this one must not keep the last one out.
+                        saved.finish().await;
+                    }
+                    self.save();
                     self.flush(&mut messages).await;
+                    if let Some(saved) = &mut self.saved {
+                        saved.finish().await;
+                    }
                     info!("left");
                     return Ok(());
                 }
@@ -284,7 +308,7 @@ impl Agent {
             Order::Leave => self.command(Command::Leave),
             Order::Collect { acknowledged } => {
                 self.recorder.acknowledge(acknowledged);
-                self.snapshot();
+                self.record_counts();
                 self.send_records();
             }
             Order::View { list } => {
@@ -327,8 +351,17 @@ impl Agent {
         on_event(&mut self.recorder, at_ns, event);
     }
 
+    /// Writes down what the node needs to come back.
+    fn save(&mut self) {
+        if let Some(saved) = &mut self.saved {
+            let mut bytes = Vec::new();
+            self.node.snapshot(now(), &mut bytes);
+            saved.save(bytes);
+        }
+    }
+
     /// Records the cumulative counts as they stand.
-    fn snapshot(&mut self) {
+    fn record_counts(&mut self) {
         let at_ns = now_ns();
         let counts = self.socket.counts();
         let traffic = What::Traffic {
@@ -387,6 +420,28 @@ impl Agent {
         };
         let _ = tokio::time::timeout(FLUSH_MAX, closed).await;
     }
+}
+
+/// The node of a former life, if there was one and it can be read. What cannot be read is reported and ignored: the node then
+/// begins anew.
+fn restore(
+    file: &SnapshotFile,
+    config: &gossip_core::Config,
+    setup: &Setup<'_, SocketAddr>,
+) -> Option<Node<SocketAddr>> {
+    let (bytes, ago) = match file.read() {
+        Ok(read) => read?,
+        Err(error) => {
+            warn!(%error, "the snapshot cannot be read: beginning anew");
+            return None;
+        }
+    };
+    let snapshot = Snapshot::parse(&bytes).inspect_err(|error| warn!(%error, "the snapshot is ignored")).ok()?;
+    let node = Node::restore(now(), config.clone(), setup, &snapshot, ago)
+        .inspect_err(|error| warn!(%error, "the snapshot is ignored"))
+        .ok()?;
+    info!(members = snapshot.members().count(), ?ago, "restored from a snapshot");
+    Some(node)
 }
 
 fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64, from: SocketAddr, bytes: &[u8]) {

@@ -39,6 +39,12 @@ pub struct Args {
     /// Bytes of metadata that every member can read.
     #[arg(long, env = "HEARSAY_METADATA")]
     pub metadata: Option<String>,
+    /// A file that keeps what this node needs to come back after a restart; it is read at the start if it is there.
+    #[arg(long, env = "HEARSAY_SNAPSHOT", value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Time between two writes of that file; it is also written at the goodbye [default: 30s].
+    #[arg(long, env = "HEARSAY_SNAPSHOT_INTERVAL", value_name = "TIME")]
+    pub snapshot_interval: Option<Span>,
     /// The protocol's configuration as JSON, in the form of the table `protocol` of a plan.
     #[arg(long, env = "HEARSAY_PROTOCOL", value_name = "JSON")]
     pub protocol: Option<String>,
@@ -61,6 +67,8 @@ struct File {
     orphan_timeout: Option<Span>,
     seed: Option<u64>,
     metadata: Option<String>,
+    snapshot: Option<PathBuf>,
+    snapshot_interval: Option<Span>,
     protocol: Option<Protocol>,
     log: Option<String>,
 }
@@ -82,6 +90,10 @@ pub struct AgentConfig {
     pub seed: u64,
     /// Metadata.
     pub metadata: Vec<u8>,
+    /// Where to keep a snapshot.
+    pub snapshot: Option<PathBuf>,
+    /// How often to write it.
+    pub snapshot_interval: Duration,
     /// The core's configuration.
     pub protocol: gossip_core::Config,
     /// The log filter.
@@ -137,7 +149,18 @@ impl Args {
                 format!("{} bytes are more than {}", metadata.len(), protocol.metadata_max),
             ));
         }
+        let snapshot = self.snapshot.or(file.snapshot);
+        if let Some(directory) = snapshot.as_deref().and_then(directory).filter(|directory| !directory.is_dir()) {
+            return Err(wrong("--snapshot", format!("there is no directory {}", directory.display())));
+        }
+        let snapshot_interval =
+            self.snapshot_interval.or(file.snapshot_interval).map_or(Duration::from_secs(30), Span::get);
+        if snapshot_interval < Duration::from_secs(1) {
+            return Err(wrong("--snapshot-interval", format!("{snapshot_interval:?} is less than 1s")));
+        }
         Ok(AgentConfig {
+            snapshot,
+            snapshot_interval,
             name,
             bind,
             join,
@@ -149,6 +172,11 @@ impl Args {
             log: self.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
         })
     }
+}
+
+/// Where a file is, if its path says so.
+fn directory(path: &Path) -> Option<&Path> {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty())
 }
 
 fn read_file(path: &Path) -> Result<File, ConfigError> {
@@ -183,6 +211,8 @@ mod tests {
             ("--bind 127.0.0.1:1 --protocol {\"fan\":1}", &["--protocol", "fan"]),
             ("--bind 127.0.0.1:1 --orphan-timeout soon", &["--orphan-timeout", "soon"]),
             ("--bind 127.0.0.1:1 --config /does/not/exist", &["/does/not/exist"]),
+            ("--bind 127.0.0.1:1 --snapshot /does/not/exist", &["--snapshot", "/does/not"]),
+            ("--bind 127.0.0.1:1 --snapshot s --snapshot-interval 10ms", &["--snapshot-interval", "1s"]),
             ("--bind 127.0.0.1:1 --unknown", &["--unknown"]),
         ] {
             let error = parse(line).expect_err(line);

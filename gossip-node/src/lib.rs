@@ -10,4 +10,5 @@ pub mod agent;
 pub mod config;
 pub mod control;
 pub mod recorder;
+pub mod saved;
 pub mod socket;
