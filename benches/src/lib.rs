@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Update};
+use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Terms, Update};
 use gossip_core::{Claim, ClusterTag, Config, Input, Instant, MemberState, Node, Setup};
 
 /// The sizes at which a cost must be flat.
@@ -24,7 +24,14 @@ pub fn update(index: u32, incarnation: u32) -> Item<'static, SocketAddr> {
 /// A rumor of 64 bytes.
 #[must_use]
 pub fn rumor(sequence: u64) -> Item<'static, SocketAddr> {
-    Item::Rumor(Rumor { origin: address(1), sequence, age_ms: 100, hops: 2, payload: &[7; 64] })
+    Item::Rumor(Rumor {
+        origin: address(1),
+        sequence,
+        age_ms: 100,
+        hops: 2,
+        terms: Terms::default(),
+        payload: &[7; 64],
+    })
 }
 
 /// A datagram from a member whose digests are `sender`'s, with as many of the items as fit, and how many those are.

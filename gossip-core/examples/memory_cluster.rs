@@ -47,7 +47,7 @@ fn main() {
         }
         if started.is_none() && nodes.iter().all(|node| node.live_members() == u32::from(NODES)) {
             println!("all {NODES} nodes know each other after {} ms", now.since(Instant::ZERO).as_millis());
-            nodes[7].handle(now, Input::Command(Command::StartEvent { payload: b"gossip" })).expect("short enough");
+            nodes[7].handle(now, Input::Command(Command::event(b"gossip"))).expect("short enough");
             started = Some(now);
             continue;
         }

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     };
     live(Instant::from_millis(1), Input::Command(Command::Join { seeds: &[2, 3] }))?;
-    live(Instant::from_millis(2), Input::Command(Command::StartEvent { payload: b"for the record" }))?;
+    live(Instant::from_millis(2), Input::Command(Command::event(b"for the record")))?;
     for now in (10..10_000).step_by(10) {
         live(Instant::from_millis(now), Input::Timeout)?;
     }

@@ -71,7 +71,7 @@ fn main() {
         }
         if !started && stations.iter().all(|node| node.live_members() == 10) {
             println!("{:>6} ms: all stations know each other after {frames} frames", tick * 10);
-            stations[3].handle(now, Input::Command(Command::StartEvent { payload: b"QSL?" })).expect("short enough");
+            stations[3].handle(now, Input::Command(Command::event(b"QSL?"))).expect("short enough");
             started = true;
         }
         if knows.len() == 9 {

@@ -66,10 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         if origin.elapsed() > next_event && origin.elapsed() < Duration::from_secs(seconds) {
             next_event += Duration::from_secs(2);
-            node.handle(
-                now(),
-                Input::Command(Command::StartEvent { payload: format!("hello from {local}").as_bytes() }),
-            )?;
+            node.handle(now(), Input::Command(Command::event(format!("hello from {local}").as_bytes())))?;
         } else if origin.elapsed() > Duration::from_secs(seconds) {
             // An error here says that the goodbye is being said already.
             let _ = node.handle(now(), Input::Command(Command::Leave));

@@ -116,6 +116,13 @@ pub struct Config {
     /// forgotten and counted, and events as old as it are not taken in any more.
     pub seen_max: usize,
 
+    /// For how long an ordered event waits for an earlier one of its origin that is missing, before it is delivered without.
+    /// Larger: fewer gaps where datagrams are lost, and longer waiting where an event will never come (this node joined after it,
+    /// or its origin crashed before it told anybody). Should be a few times `sync_interval`.
+    pub ordered_wait: Duration,
+    /// Most ordered events that wait at a time. At the bound the one that has waited longest is delivered.
+    pub ordered_max: usize,
+
     /// For how long the dead and the departed are remembered, so that old news of them is recognised as old.
     pub tombstone_lifetime: Duration,
     /// Most members, the dead and departed included. Claims about others are refused and counted.
@@ -154,6 +161,8 @@ impl Config {
             events_max: 1024,
             event_bytes_max: 1 << 20,
             seen_max: 16_384,
+            ordered_wait: Duration::from_secs(5),
+            ordered_max: 256,
             tombstone_lifetime: Duration::from_secs(60),
             members_max: 65_536,
             metadata_max: 256,
@@ -173,6 +182,7 @@ impl Config {
             suspicion_multiplier: 6,
             sync_interval: Duration::from_secs(10),
             event_lifetime: Duration::from_secs(300),
+            ordered_wait: Duration::from_secs(25),
             tombstone_lifetime: Duration::from_secs(300),
             ..Self::lan()
         }
@@ -219,6 +229,8 @@ impl Config {
         rule((1..=1 << 20).contains(&self.events_max), "events_max", "must be 1 to 1,048,576")?;
         rule(self.changes_max <= 1 << 20, "changes_max", "must be at most 1,048,576")?;
         rule(self.seen_max >= self.events_max, "seen_max", "must be at least events_max")?;
+        rule(self.ordered_wait <= self.event_lifetime, "ordered_wait", "must be at most event_lifetime")?;
+        rule((1..=1 << 20).contains(&self.ordered_max), "ordered_max", "must be 1 to 1,048,576")?;
         rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;
         rule(self.metadata_max <= 256, "metadata_max", "must be at most 256 bytes")

@@ -98,9 +98,13 @@ counters! {
     events_duplicate,
     /// Copies beyond their lifetime, or older than the identities that are remembered.
     events_expired,
+    /// Ordered events that had to wait for an earlier one.
+    events_held,
+    /// Ordered events delivered without an earlier one, or after a later one.
+    events_out_of_order,
     /// Events too long to be told on.
     events_too_long,
-    /// Events forgotten before their time because of a bound.
+    /// Events forgotten before their time because of a bound, and those that found no room among events of higher priority.
     events_evicted,
     /// Identities of events forgotten before their time because of a bound.
     seen_evicted,

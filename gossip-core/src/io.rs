@@ -7,6 +7,7 @@ use core::time::Duration;
 #[cfg(feature = "keyring")]
 use crate::keyring::Keyring;
 use crate::member::{Claim, MemberState};
+use crate::options::{EventOptions, Order};
 use crate::rumors::EventId;
 use crate::wire::DecodeError;
 
@@ -42,6 +43,8 @@ pub enum Command<'a, A> {
     StartEvent {
         /// The application's bytes, at most [`event_payload_max`](crate::event_payload_max).
         payload: &'a [u8],
+        /// Its priority, lifetime and order.
+        options: EventOptions,
     },
     /// Send a message to one member's application: unreliable, unordered, and with gossip on its back.
     Send {
@@ -61,6 +64,14 @@ pub enum Command<'a, A> {
         /// The new one. Its order matters, see [`crate::keyring`].
         keyring: Option<&'a Keyring>,
     },
+}
+
+impl<'a, A> Command<'a, A> {
+    /// Starts an event that asks for nothing in particular.
+    #[must_use]
+    pub fn event(payload: &'a [u8]) -> Self {
+        Self::StartEvent { payload, options: EventOptions::default() }
+    }
 }
 
 /// What came of an input.
@@ -99,6 +110,13 @@ pub enum CommandError {
         /// The longest allowed.
         max: usize,
     },
+    /// The lifetime is too short or too long.
+    Lifetime {
+        /// The longest allowed.
+        max: Duration,
+    },
+    /// Events of higher priority take all the room that the configuration allows.
+    NoRoom,
     /// Too many seeds.
     TooManySeeds {
         /// How many.
@@ -126,6 +144,8 @@ impl fmt::Display for CommandError {
             Self::MetadataTooLong { len, max } => {
                 write!(f, "metadata of {len} bytes are longer than the {max} allowed")
             }
+            Self::Lifetime { max } => write!(f, "a lifetime must be 1 ms to {max:?}"),
+            Self::NoRoom => f.write_str("events of higher priority take all the room"),
             Self::TooManySeeds { count, max } => write!(f, "{count} seeds are more than the {max} allowed"),
             Self::NotAMember => f.write_str("the addressee is not a live member"),
             Self::Left => f.write_str("the node is leaving or has left"),
@@ -238,6 +258,8 @@ pub enum Event<A> {
         from: A,
         /// How.
         via: Via,
+        /// Whether it comes in the order of its origin.
+        order: Order,
     },
     /// A message from another member's application.
     Message {

@@ -19,7 +19,7 @@
 //! let setup = Setup { seed: 42, ..Setup::new(local) }; // a real program takes the seed from the system
 //! let mut node = Node::new(now(), Config::lan(), &setup).expect("the presets are valid");
 //! node.handle(now(), Input::Command(Command::Join { seeds: &[] })).expect("an empty list of seeds is allowed");
-//! node.handle(now(), Input::Command(Command::StartEvent { payload: b"hello" })).expect("short enough");
+//! node.handle(now(), Input::Command(Command::event(b"hello"))).expect("short enough");
 //!
 //! let mut buffer = [0; 2048];
 //! for _ in 0..10 { // a real program never stops
@@ -60,6 +60,7 @@ pub mod keyring;
 pub mod member;
 mod members;
 mod node;
+mod options;
 mod permutation;
 mod probe;
 #[cfg(feature = "keyring")]
@@ -83,6 +84,7 @@ pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit,
 pub use keyring::{Key, Keyring, KeyringError, Plain};
 pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
+pub use options::{EventOptions, Order, Priority};
 pub use rumors::EventId;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use time::Instant;

@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use crate::address::Address;
 use crate::io::{Command, Input};
 #[cfg(feature = "keyring")]
 use crate::keyring::{Key, Keyring, Plain};
+use crate::options::{EventOptions, Priority};
 use crate::time::Instant;
 
 /// The most bytes that one value takes, encoded or decoded.
@@ -98,6 +100,9 @@ pub enum RecordedInput {
     Leave,
     StartEvent {
         payload: Vec<u8>,
+        priority: u8,
+        lifetime: Option<Duration>,
+        ordered: bool,
     },
     Send {
         to: Vec<u8>,
@@ -133,7 +138,10 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
             RecordedInput::Join { seeds: seeds.iter().map(address).collect::<Result<_, _>>()? }
         }
         Input::Command(Command::Leave) => RecordedInput::Leave,
-        Input::Command(Command::StartEvent { payload }) => RecordedInput::StartEvent { payload: payload.into() },
+        Input::Command(Command::StartEvent { payload, options }) => {
+            let EventOptions { priority, lifetime, ordered } = options;
+            RecordedInput::StartEvent { payload: payload.into(), priority: priority.bits(), lifetime, ordered }
+        }
         Input::Command(Command::Send { to, payload }) => {
             RecordedInput::Send { to: address(&to)?, payload: payload.into() }
         }
@@ -191,7 +199,10 @@ fn play_all<A: Address>(
                 Input::Command(Command::Join { seeds: &seeds })
             }
             RecordedInput::Leave => Input::Command(Command::Leave),
-            RecordedInput::StartEvent { payload } => Input::Command(Command::StartEvent { payload }),
+            &RecordedInput::StartEvent { ref payload, priority, lifetime, ordered } => {
+                let options = EventOptions { priority: Priority::from_bits(priority), lifetime, ordered };
+                Input::Command(Command::StartEvent { payload, options })
+            }
             RecordedInput::Send { to, payload } => Input::Command(Command::Send { to: parse(to)?, payload }),
             RecordedInput::SetMetadata { metadata } => Input::Command(Command::SetMetadata { metadata }),
             #[cfg(feature = "keyring")]

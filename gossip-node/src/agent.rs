@@ -332,7 +332,7 @@ impl Agent {
         }
         let payload = vec![0x68; payload_bytes as usize];
         let at_ns = now_ns();
-        let command = Command::StartEvent { payload: &payload };
+        let command = Command::event(&payload);
         match self.node.handle(Instant::from_nanos(at_ns), Input::Command(command)) {
             Ok(Outcome::Started(id)) => {
                 let event = EventKey::new(id.origin, id.sequence);
@@ -458,7 +458,7 @@ fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64,
 
 fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
     match event {
-        Event::UserEvent { id, hops, from, via, payload } => {
+        Event::UserEvent { id, hops, from, via, payload, .. } => {
             let event = EventKey::new(id.origin, id.sequence);
             debug!(event = event.0, hops, %from, ?via, len = payload.len(), "learnt of an event");
             recorder.record(at_ns, What::EventLearnt { event, hops: u32::from(hops), from, via: via_of(via) });

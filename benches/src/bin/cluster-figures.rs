@@ -188,7 +188,7 @@ impl Cluster {
     }
 
     fn start_event(&mut self, node: u32) {
-        let command = Command::StartEvent { payload: &[7; 64] };
+        let command = Command::event(&[7; 64]);
         self.nodes[node as usize].handle(self.now, Input::Command(command)).expect("short enough");
         self.drain(node);
     }

@@ -29,7 +29,7 @@ fn run() -> bool {
     };
     let (Ok(mut one), Ok(mut two)) = (new(1), new(2)) else { return false };
     let joined = two.handle(at(1), Input::Command(Command::Join { seeds: &[1] })).is_ok();
-    let started = one.handle(at(1), Input::Command(Command::StartEvent { payload: b"proof" })).is_ok();
+    let started = one.handle(at(1), Input::Command(Command::event(b"proof"))).is_ok();
     let mut buffer = [0; 1400];
     for now in 2..3_000 {
         for turn in 0..2 {

@@ -14,6 +14,7 @@ mod transmit;
 use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+use core::time::Duration;
 
 use crate::address::Address;
 use crate::awareness::Awareness;
@@ -25,6 +26,7 @@ use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transm
 use crate::keyring::Keyring;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
+use crate::options::EventOptions;
 use crate::probe::{Probe, Relay};
 use crate::rng::Rng;
 use crate::rumors::{EventId, Rumors};
@@ -376,7 +378,9 @@ impl<A: Address> Node<A> {
             }
             _ if leaving => return Err(CommandError::Left),
             Command::Leave => self.begin_leave(),
-            Command::StartEvent { payload } => return self.start_event(now, payload).map(Outcome::Started),
+            Command::StartEvent { payload, options } => {
+                return self.start_event(now, payload, &options).map(Outcome::Started);
+            }
             Command::Send { to, payload } => self.send_message(to, payload)?,
             Command::SetMetadata { metadata } => {
                 let max = self.config.metadata_max;
@@ -392,14 +396,27 @@ impl<A: Address> Node<A> {
         Ok(Outcome::Done)
     }
 
-    fn start_event(&mut self, now: Instant, payload: &[u8]) -> Result<EventId<A>, CommandError> {
+    fn start_event(
+        &mut self,
+        now: Instant,
+        payload: &[u8],
+        options: &EventOptions,
+    ) -> Result<EventId<A>, CommandError> {
         self.check_payload(payload)?;
+        let max = self.config.event_lifetime;
+        if options.lifetime.is_some_and(|lifetime| lifetime < Duration::from_millis(1) || lifetime > max) {
+            return Err(CommandError::Lifetime { max });
+        }
+        if !self.rumors.has_room(payload.len(), options.priority, &self.config) {
+            return Err(CommandError::NoRoom);
+        }
+        let terms = self.rumors.terms(now, self.next_sequence, options, &self.config);
         let id = EventId { origin: self.local(), sequence: self.next_sequence };
         self.next_sequence = self.next_sequence.wrapping_add(1);
-        let (slot, evicted) = self.rumors.start(now, id, payload, &self.config);
+        let (kept, evicted) = self.rumors.start(now, id, terms, payload, &self.config);
         self.counters.events_started += 1;
         self.count_evicted(evicted);
-        self.fresh.push(slot);
+        self.fresh.extend(kept);
         self.forward(now, None);
         Ok(id)
     }
@@ -449,6 +466,7 @@ impl<A: Address> Node<A> {
         self.expire_suspicions(now);
         self.expire_relays(now);
         self.rumors.expire(now);
+        self.deliver_overdue(now);
         self.forget_tombstones(now);
     }
 

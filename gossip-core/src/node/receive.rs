@@ -3,13 +3,17 @@
 
 use alloc::vec::Vec;
 
+use alloc::collections::VecDeque;
+
 use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
+use crate::counters::Counters;
 use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{SELF, Slot};
-use crate::rumors::{EventId, Heard};
+use crate::options::Order;
+use crate::rumors::{Delivery, EventId, Heard};
 use crate::time::Instant;
 use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Update};
 
@@ -164,11 +168,16 @@ impl<A: Address> Node<A> {
         let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
         self.count_evicted(evicted);
         match heard {
-            Heard::Fresh { payload, slot } => {
+            Heard::Fresh { payload, kept } => {
                 self.counters.events_learnt += 1;
-                self.fresh.push(slot);
+                self.fresh.extend(kept);
                 let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
-                self.events.push_back(Event::UserEvent { id, payload, hops: rumor.hops, from, via });
+                let delivery = Delivery { id, payload, hops: rumor.hops, from, via };
+                let Self { rumors, events, counters, config, .. } = self;
+                let delivered = rumors.deliver(now, delivery, rumor.terms.kind, config, |delivery, order| {
+                    hand_over(events, counters, delivery, order);
+                });
+                self.counters.events_held += u64::from(!delivered);
             }
             Heard::Duplicate => self.counters.events_duplicate += 1,
             Heard::Expired => self.counters.events_expired += 1,
@@ -214,6 +223,18 @@ impl<A: Address> Node<A> {
             self.maybe_sync(now, from);
         }
     }
+}
+
+/// Gives an event to the application.
+pub(super) fn hand_over<A>(
+    events: &mut VecDeque<Event<A>>,
+    counters: &mut Counters,
+    delivery: Delivery<A>,
+    order: Order,
+) {
+    let Delivery { id, payload, hops, from, via } = delivery;
+    counters.events_out_of_order += u64::from(matches!(order, Order::Gap | Order::Late));
+    events.push_back(Event::UserEvent { id, payload, hops, from, via, order });
 }
 
 fn via<A>(message: &Message<'_, A>) -> Via {

@@ -1,5 +1,6 @@
 //! Spreading: gossip rounds, anti-entropy, joining and saying goodbye.
 
+use super::receive::hand_over;
 use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
@@ -90,6 +91,7 @@ impl<A: Address> Node<A> {
         if rounds == 0 || self.members.peers().is_empty() {
             self.phase = Phase::Left;
             self.timers.clear_all();
+            self.deliver_overdue(Instant::from_nanos(u64::MAX));
             self.events.push_back(Event::Left);
             return;
         }
@@ -189,6 +191,12 @@ impl<A: Address> Node<A> {
             list: List::Buckets { bits, want: false, members, events },
             cursor: Cursor::START,
         });
+    }
+
+    /// Delivers the ordered events that waited for others until now.
+    pub(super) fn deliver_overdue(&mut self, now: Instant) {
+        let Self { rumors, events, counters, .. } = self;
+        rumors.deliver_overdue(now, |delivery, order| hand_over(events, counters, delivery, order));
     }
 
     pub(super) fn count_evicted(&mut self, evicted: Evicted) {

@@ -59,7 +59,7 @@ fn numbers_at_their_ends_do_not_overflow() {
     let setup = Setup { incarnation: INCARNATION_MAX, first_sequence: u64::MAX, ..Setup::new(1_u16) };
     let mut node = Node::new(NOW, Config::lan(), &setup).unwrap();
     for _ in 0..2 {
-        node.handle(NOW, Input::Command(Command::StartEvent { payload: b"" })).unwrap();
+        node.handle(NOW, Input::Command(Command::event(b""))).unwrap();
         node.handle(NOW, Input::Command(Command::SetMetadata { metadata: b"x" })).unwrap();
     }
     node.handle(NOW, Input::Command(Command::Leave)).unwrap();
@@ -75,7 +75,7 @@ fn the_end_of_all_time_is_served_like_any_other() {
     let mut node = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
     let suspect = Claim { incarnation: 1, state: MemberState::Suspect };
     node.handle(NOW, Input::Datagram { from: 7, bytes: &claims(5, [suspect].into_iter()) }).unwrap();
-    node.handle(NOW, Input::Command(Command::StartEvent { payload: b"event" })).unwrap();
+    node.handle(NOW, Input::Command(Command::event(b"event"))).unwrap();
     for _ in 0..3 {
         node.handle(end, Input::Timeout).unwrap();
         while node.poll_transmit(end, &mut [0; 1400]).is_some() {}

@@ -4,6 +4,7 @@
 //! told. Its identity is remembered half a lifetime longer than any copy of it can live, so that it is delivered once. A
 //! copy carries its age; the time on the wire is not in it, so the lifetime is to be long against the network's delays.
 
+mod holdback;
 mod seen;
 pub(crate) mod strategies;
 
@@ -18,10 +19,13 @@ use hashbrown::HashMap;
 use crate::address::Address;
 use crate::backlog::{Backlog, Offer};
 use crate::config::Config;
+use crate::options::{EventOptions, Order, Priority};
 use crate::snapshot::Remembered;
 use crate::sync::{self, Digests};
 use crate::time::Instant;
-use crate::wire;
+use crate::wire::{self, RumorKind, Terms};
+pub(crate) use holdback::Delivery;
+use holdback::Holdback;
 use seen::{Seen, Start};
 
 /// Identity of an event: who started it, and the how-manieth of that node's events it is.
@@ -39,6 +43,7 @@ pub struct EventId<A> {
 struct Stored<A> {
     id: EventId<A>,
     payload: Arc<[u8]>,
+    terms: Terms,
     /// Hops from the origin to here.
     hops: u8,
     /// When it came here and how old it was then.
@@ -49,26 +54,46 @@ struct Stored<A> {
     serial: u64,
 }
 
+/// An event that is to be kept.
+struct Incoming<A> {
+    id: EventId<A>,
+    payload: Arc<[u8]>,
+    terms: Terms,
+    hops: u8,
+    age: Duration,
+}
+
 #[derive(Debug)]
 pub(crate) struct Rumors<A> {
     slots: Vec<Option<Stored<A>>>,
     free: Vec<u32>,
     index: HashMap<EventId<A>, u32, FixedState>,
     expiries: BTreeSet<(Instant, u32)>,
+    /// What there is of each priority, lowest first.
+    classes: [Class; Priority::COUNT],
+    seen: Seen<A>,
+    holdback: Holdback<A>,
+    digests: Digests,
+    serial: u64,
+    /// The last ordered event that was started here, and when its life is over.
+    last_ordered: Option<(u64, Instant)>,
+}
+
+/// The events of one priority.
+#[derive(Debug, Default)]
+struct Class {
     /// Slots and serials in the order of arrival; entries of events that are gone are skipped and swept.
     arrivals: VecDeque<(u32, u64)>,
-    seen: Seen<A>,
     backlog: Backlog,
-    digests: Digests,
+    events: usize,
     bytes: usize,
-    serial: u64,
 }
 
 /// What became of a rumor that was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// New: deliver it. It is in this slot.
-    Fresh { payload: Arc<[u8]>, slot: u32 },
+    /// New: deliver it. It is kept in this slot, unless those of higher priority take all the room.
+    Fresh { payload: Arc<[u8]>, kept: Option<u32> },
     /// Heard before.
     Duplicate,
     /// Beyond its lifetime, or older than what is remembered.
@@ -92,12 +117,12 @@ impl<A: Address> Rumors<A> {
             free: Vec::new(),
             index: HashMap::with_hasher(hasher.clone()),
             expiries: BTreeSet::new(),
-            arrivals: VecDeque::new(),
+            classes: Default::default(),
             seen: Seen::new(hasher),
-            backlog: Backlog::default(),
+            holdback: Holdback::new(),
             digests: Digests::default(),
-            bytes: 0,
             serial: 0,
+            last_ordered: None,
         }
     }
 
@@ -108,35 +133,70 @@ impl<A: Address> Rumors<A> {
 
     /// Whether some event was not yet told as often as it is to be.
     pub(crate) fn has_news(&self) -> bool {
-        !self.backlog.is_empty()
+        self.classes.iter().any(|class| !class.backlog.is_empty())
     }
 
     pub(crate) fn digests(&self) -> &Digests {
         &self.digests
     }
 
-    /// An event that starts here; its slot.
-    pub(crate) fn start(&mut self, now: Instant, id: EventId<A>, payload: &[u8], config: &Config) -> (u32, Evicted) {
+    /// The terms of an event that starts here with this number.
+    pub(crate) fn terms(&self, now: Instant, sequence: u64, options: &EventOptions, config: &Config) -> Terms {
+        let previous = self.last_ordered.filter(|&(_, expires)| expires > now).map(|(previous, _)| previous);
+        let distance = previous.and_then(|previous| sequence.checked_sub(previous)).unwrap_or(0);
+        let lifetime = options.lifetime.filter(|&lifetime| lifetime < config.event_lifetime);
+        Terms {
+            priority: options.priority,
+            lifetime_ms: lifetime.map(|lifetime| u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX)),
+            kind: if options.ordered { RumorKind::Ordered { distance } } else { RumorKind::Event },
+        }
+    }
+
+    /// An event that starts here; its slot, unless those of higher priority take all the room.
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        id: EventId<A>,
+        terms: Terms,
+        payload: &[u8],
+        config: &Config,
+    ) -> (Option<u32>, Evicted) {
         self.seen.insert(id, Start::new(now, Duration::ZERO), now + remembered(config));
-        self.keep(now, id, payload.into(), 0, Duration::ZERO, config)
+        if matches!(terms.kind, RumorKind::Ordered { .. }) {
+            self.last_ordered = Some((id.sequence, now + lifetime(&terms, config)));
+        }
+        let event = Incoming { id, payload: payload.into(), terms, hops: 0, age: Duration::ZERO };
+        self.keep(now, event, config)
+    }
+
+    /// Whether an event finds room among those of higher priority.
+    pub(crate) fn has_room(&self, len: usize, priority: Priority, config: &Config) -> bool {
+        let higher = &self.classes[priority as usize + 1..];
+        let events: usize = higher.iter().map(|class| class.events).sum();
+        let bytes: usize = higher.iter().map(|class| class.bytes).sum();
+        events == 0 || (events < config.events_max && bytes + len <= config.event_bytes_max)
     }
 
     /// An event that somebody tells of.
     pub(crate) fn hear(&mut self, now: Instant, rumor: &wire::Rumor<'_, A>, config: &Config) -> (Heard, Evicted) {
         let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
         let age = Duration::from_millis(u64::from(rumor.age_ms));
+        let expired = age >= lifetime(&rumor.terms, config);
         let too_long = rumor.payload.len() > crate::config::event_payload_max::<A>(config);
         if self.seen.contains(&id) {
-            if age >= config.event_lifetime || too_long || !self.seen.comes_back(&id) {
+            if expired || too_long || !self.seen.comes_back(&id) {
                 return (Heard::Duplicate, Evicted::default());
             }
             // Others tell it on. It is kept for who missed it, and so that the digests agree.
-            let (slot, evicted) = self.keep(now, id, rumor.payload.into(), rumor.hops, age, config);
-            self.backlog.remove(slot);
+            let event = Incoming { id, payload: rumor.payload.into(), terms: rumor.terms, hops: rumor.hops, age };
+            let (kept, evicted) = self.keep(now, event, config);
+            if let Some(slot) = kept {
+                self.classes[rumor.terms.priority as usize].backlog.remove(slot);
+            }
             return (Heard::Duplicate, evicted);
         }
         let started = Start::new(now, age);
-        if age >= config.event_lifetime || self.seen.may_have_forgotten(started, config.gossip_interval) {
+        if expired || self.seen.may_have_forgotten(started, config.gossip_interval) {
             return (Heard::Expired, Evicted::default());
         }
         if too_long {
@@ -144,29 +204,59 @@ impl<A: Address> Rumors<A> {
         }
         self.seen.insert(id, started, now + remembered(config));
         let payload: Arc<[u8]> = rumor.payload.into();
-        let (slot, evicted) = self.keep(now, id, payload.clone(), rumor.hops, age, config);
-        (Heard::Fresh { payload, slot }, evicted)
+        let event = Incoming { id, payload: payload.clone(), terms: rumor.terms, hops: rumor.hops, age };
+        let (kept, evicted) = self.keep(now, event, config);
+        (Heard::Fresh { payload, kept }, evicted)
     }
 
-    fn keep(
+    /// Hands out what may be delivered now that an event was learnt; false when it has to wait for another.
+    pub(crate) fn deliver(
         &mut self,
         now: Instant,
-        id: EventId<A>,
-        payload: Arc<[u8]>,
-        hops: u8,
-        age: Duration,
+        delivery: Delivery<A>,
+        kind: RumorKind,
         config: &Config,
-    ) -> (u32, Evicted) {
+        mut deliver: impl FnMut(Delivery<A>, Order),
+    ) -> bool {
+        match kind {
+            RumorKind::Event => deliver(delivery, Order::Unordered),
+            RumorKind::Ordered { distance } => {
+                let deadline = now + config.ordered_wait;
+                let delivered = self.holdback.receive(&mut self.seen, delivery, distance, deadline, &mut deliver);
+                if self.holdback.len() > config.ordered_max {
+                    self.holdback.give_up(&mut self.seen, &mut deliver);
+                }
+                return delivered;
+            }
+        }
+        true
+    }
+
+    /// Hands out the events that waited for others long enough: all of them at the end of time.
+    pub(crate) fn deliver_overdue(&mut self, now: Instant, deliver: impl FnMut(Delivery<A>, Order)) {
+        self.holdback.expire(&mut self.seen, now, deliver);
+    }
+
+    fn keep(&mut self, now: Instant, event: Incoming<A>, config: &Config) -> (Option<u32>, Evicted) {
+        let Incoming { id, payload, terms, hops, age } = event;
         let mut evicted = Evicted { events: 0, seen: self.seen.shrink(config.seen_max) };
-        while self.len() >= config.events_max || (self.len() > 0 && self.bytes + payload.len() > config.event_bytes_max)
+        if !self.has_room(payload.len(), terms.priority, config) {
+            evicted.events += 1;
+            return (None, evicted);
+        }
+        let bytes = |classes: &[Class]| classes.iter().map(|class| class.bytes).sum::<usize>();
+        while self.len() >= config.events_max
+            || (self.len() > 0 && bytes(&self.classes) + payload.len() > config.event_bytes_max)
         {
             self.evict_oldest();
             evicted.events += 1;
         }
-        let expires = now + config.event_lifetime.saturating_sub(age);
+        let expires = now + lifetime(&terms, config).saturating_sub(age);
         self.serial += 1;
-        self.bytes += payload.len();
-        let stored = Stored { id, payload, hops, learnt: now, age, expires, serial: self.serial };
+        let class = &mut self.classes[terms.priority as usize];
+        class.events += 1;
+        class.bytes += payload.len();
+        let stored = Stored { id, payload, terms, hops, learnt: now, age, expires, serial: self.serial };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(stored);
@@ -179,17 +269,21 @@ impl<A: Address> Rumors<A> {
         };
         self.index.insert(id, slot);
         self.expiries.insert((expires, slot));
-        self.arrivals.push_back((slot, self.serial));
+        let class = &mut self.classes[terms.priority as usize];
+        class.arrivals.push_back((slot, self.serial));
+        class.backlog.insert(slot);
         self.digests.toggle(Some(sync::event_fingerprint(&id.origin, id.sequence)));
-        self.backlog.insert(slot);
-        (slot, evicted)
+        (Some(slot), evicted)
     }
 
+    /// The oldest of the lowest priority.
     fn evict_oldest(&mut self) {
-        while let Some((slot, serial)) = self.arrivals.pop_front() {
-            if self.slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial) {
-                self.drop_slot(slot);
-                return;
+        for class in &mut self.classes {
+            while let Some((slot, serial)) = class.arrivals.pop_front() {
+                if self.slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial) {
+                    self.drop_slot(slot);
+                    return;
+                }
             }
         }
     }
@@ -199,19 +293,24 @@ impl<A: Address> Rumors<A> {
         self.index.remove(&stored.id);
         self.expiries.remove(&(stored.expires, slot));
         self.digests.toggle(Some(sync::event_fingerprint(&stored.id.origin, stored.id.sequence)));
-        self.backlog.remove(slot);
-        self.bytes -= stored.payload.len();
         self.free.push(slot);
-        if self.arrivals.len() > 2 * self.index.len() + 16 {
+        let class = &mut self.classes[stored.terms.priority as usize];
+        class.backlog.remove(slot);
+        class.events -= 1;
+        class.bytes -= stored.payload.len();
+        if class.arrivals.len() > 2 * class.events + 16 {
             let slots = &self.slots;
-            self.arrivals
+            class
+                .arrivals
                 .retain(|&(slot, serial)| slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial));
         }
     }
 
     /// The identities that are remembered, for a snapshot.
     pub(crate) fn remembered(&self, now: Instant) -> (Option<Duration>, impl Iterator<Item = Remembered<A>>) {
-        self.seen.remembered(now)
+        // What waits for an earlier one was not delivered: a next life is to get it.
+        let (horizon, entries) = self.seen.remembered(now);
+        (horizon, entries.filter(|entry| !self.holdback.contains(&entry.id)))
     }
 
     /// Remembers what a former life remembered `taken_ago`; how many identities are too many.
@@ -245,10 +344,10 @@ impl<A: Address> Rumors<A> {
         self.seen.expire(now);
     }
 
-    /// When [`expire`](Self::expire) has something to do.
+    /// When [`expire`](Self::expire) or [`deliver_overdue`](Self::deliver_overdue) has something to do.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let event = self.expiries.first().map(|&(expires, _)| expires);
-        [event, self.seen.next_expiry()].into_iter().flatten().min()
+        [event, self.seen.next_expiry(), self.holdback.next_deadline()].into_iter().flatten().min()
     }
 
     /// The event in a slot, as this node tells it.
@@ -256,28 +355,37 @@ impl<A: Address> Rumors<A> {
         self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))
     }
 
-    /// Offers what is still to be told, least told first, each with how often it will have been told.
+    /// Offers what is still to be told, highest priority first, of one priority least told first, each with how often it will have been told.
     pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
         let slots = &self.slots;
-        self.backlog.offer(|slot, told| {
-            slots[slot as usize].as_ref().map_or(Offer::Skip, |stored| send(stored.told(now), told))
-        });
+        let mut full = false;
+        for class in self.classes.iter_mut().rev() {
+            class.backlog.offer(|slot, told| {
+                let Some(stored) = slots[slot as usize].as_ref().filter(|_| !full) else { return Offer::Full };
+                let offer = send(stored.told(now), told);
+                full = offer == Offer::Full;
+                offer
+            });
+        }
     }
 
-    /// What was learnt at `since` or later and was not to be told by itself in the last [`offer`](Self::offer), newest first: for a
-    /// caller who lacks something.
+    /// What was learnt at `since` or later and was not to be told by itself in the last [`offer`](Self::offer), highest
+    /// priority first, of one priority newest first: for a caller who lacks something.
     pub(crate) fn recent(&self, now: Instant, since: Instant) -> impl Iterator<Item = wire::Rumor<'_, A>> {
         let kept = |&(slot, serial): &(u32, u64)| {
             let stored = self.slots[slot as usize].as_ref().filter(|stored| stored.serial == serial)?;
             Some((slot, stored))
         };
-        self.arrivals
-            .iter()
-            .rev()
-            .filter_map(kept)
-            .take_while(move |(_, stored)| stored.learnt >= since)
-            .filter(|&(slot, _)| !self.backlog.contained(slot))
-            .map(move |(_, stored)| stored.told(now))
+        self.classes.iter().rev().flat_map(move |class| {
+            class
+                .arrivals
+                .iter()
+                .rev()
+                .filter_map(kept)
+                .take_while(move |(_, stored)| stored.learnt >= since)
+                .filter(|&(slot, _)| !class.backlog.contained(slot))
+                .map(move |(_, stored)| stored.told(now))
+        })
     }
 
     /// The events in slots from `start` on that fall into the buckets of `mask`.
@@ -304,9 +412,16 @@ impl<A: Copy> Stored<A> {
             sequence: self.id.sequence,
             age_ms: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
             hops: self.hops.saturating_add(1),
+            terms: self.terms,
             payload: &self.payload,
         }
     }
+}
+
+/// For how long an event is told, from its start on.
+fn lifetime(terms: &Terms, config: &Config) -> Duration {
+    let own = terms.lifetime_ms.map_or(Duration::MAX, |lifetime| Duration::from_millis(u64::from(lifetime)));
+    own.min(config.event_lifetime)
 }
 
 /// For how long an identity is remembered from its hearing on: until every copy is beyond its lifetime, and half a lifetime
@@ -320,7 +435,7 @@ mod tests {
     use super::*;
 
     fn rumor(sequence: u64, age_ms: u32, payload: &[u8]) -> wire::Rumor<'_, u16> {
-        wire::Rumor { origin: 1, sequence, age_ms, hops: 3, payload }
+        wire::Rumor { origin: 1, sequence, age_ms, hops: 3, terms: Terms::default(), payload }
     }
 
     fn at(seconds: u64) -> Instant {

@@ -9,7 +9,7 @@ use core::hash::Hash;
 use core::time::Duration;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::EventId;
 use crate::snapshot::Remembered;
@@ -20,6 +20,8 @@ pub(super) struct Seen<A> {
     ids: HashSet<EventId<A>, FixedState>,
     /// In the order of hearing, which is the order of forgetting as long as the lifetime is not changed.
     order: VecDeque<Entry<A>>,
+    /// The last ordered event of each origin that was delivered, for as long as its identity is remembered.
+    ordered: HashMap<A, u64, FixedState>,
     /// The start of the youngest event that was forgotten early.
     horizon: Option<Start>,
     /// Those that a former life heard of, whose events are not here.
@@ -55,6 +57,7 @@ impl<A: Copy + Eq + Hash> Seen<A> {
         Self {
             ids: HashSet::with_hasher(hasher.clone()),
             order: VecDeque::new(),
+            ordered: HashMap::with_hasher(hasher.clone()),
             horizon: None,
             recalled: HashSet::with_hasher(hasher),
         }
@@ -124,11 +127,25 @@ impl<A: Copy + Eq + Hash> Seen<A> {
         self.order.front().map(|entry| entry.forget)
     }
 
+    pub(super) fn last_ordered(&self, origin: &A) -> Option<u64> {
+        self.ordered.get(origin).copied()
+    }
+
+    /// Only for an event whose identity is remembered: it is forgotten with it.
+    pub(super) fn set_last_ordered(&mut self, origin: A, sequence: u64) {
+        if self.ids.contains(&EventId { origin, sequence }) {
+            self.ordered.insert(origin, sequence);
+        }
+    }
+
     /// When the forgotten event started.
     fn forget_front(&mut self) -> Option<Start> {
         let Entry { id, started, .. } = self.order.pop_front()?;
         self.ids.remove(&id);
         self.recalled.remove(&id);
+        if self.last_ordered(&id.origin) == Some(id.sequence) {
+            self.ordered.remove(&id.origin);
+        }
         Some(started)
     }
 }

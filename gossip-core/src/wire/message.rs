@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::delta::Previous;
+use super::rumor::{Rumor, TAG_RUMOR};
 use super::{HEADER_LEN, MAGIC, MAGIC_SEALED, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
@@ -152,21 +153,6 @@ pub struct Update<'a, A> {
     pub metadata: Option<Metadata<'a>>,
 }
 
-/// An event, as it travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rumor<'a, A> {
-    /// Who started it.
-    pub origin: A,
-    /// Its number among the events of the origin.
-    pub sequence: u64,
-    /// How long ago it was started, milliseconds, as far as the nodes on the way could tell.
-    pub age_ms: u32,
-    /// Hops from the origin to the receiver of this datagram.
-    pub hops: u8,
-    /// The application's bytes.
-    pub payload: &'a [u8],
-}
-
 /// What rides on a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a, A> {
@@ -223,13 +209,7 @@ impl<'a, A: Address> Items<'a, A> {
     fn read_item(&mut self) -> Option<Option<Item<'a, A>>> {
         let reader = &mut self.reader;
         match reader.u8()? {
-            TAG_RUMOR => Some(Some(Item::Rumor(Rumor {
-                origin: reader.address()?,
-                sequence: reader.varint()?,
-                age_ms: reader.varint32()?,
-                hops: u8::try_from(reader.varint()?).ok()?,
-                payload: reader.string(STRING_MAX)?,
-            }))),
+            tag if tag & TAG_KINDS == TAG_RUMOR => Rumor::read(tag, reader).map(|rumor| Some(Item::Rumor(rumor))),
             tag if tag & 0b1101_0000 == TAG_UPDATE => {
                 read_update(tag, reader, &mut self.previous).map(|update| Some(Item::Update(update)))
             }
@@ -260,7 +240,6 @@ const TAG_KINDS: u8 = 0b1100_0000;
 /// Left to later versions: a length and as many bytes follow.
 const TAG_EXTENSION: u8 = 0b0000_0000;
 const TAG_UPDATE: u8 = 0b0100_0000;
-const TAG_RUMOR: u8 = 0b1000_0000;
 const DELTA: u8 = 0b10_0000;
 const HAS_METADATA: u8 = 0b1000;
 const HAS_INCARNATION: u8 = 0b100;
@@ -457,7 +436,7 @@ impl<'b> Encoder<'b> {
             Item::Update(update) => {
                 write_update(&mut self.writer, update, &self.previous).map(|previous| self.previous = previous)
             }
-            Item::Rumor(rumor) => write_rumor(&mut self.writer, rumor),
+            Item::Rumor(rumor) => rumor.write(&mut self.writer),
         };
         if written.is_none() {
             self.writer.truncate(len);
@@ -541,15 +520,6 @@ fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>, pre
         writer.string(bytes)?;
     }
     Some(next)
-}
-
-fn write_rumor<A: Address>(writer: &mut Writer<'_>, rumor: &Rumor<'_, A>) -> Option<()> {
-    writer.u8(TAG_RUMOR)?;
-    writer.address(&rumor.origin)?;
-    writer.varint(rumor.sequence)?;
-    writer.varint(u64::from(rumor.age_ms))?;
-    writer.varint(u64::from(rumor.hops))?;
-    writer.string(rumor.payload)
 }
 
 #[cfg(test)]

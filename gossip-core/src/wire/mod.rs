@@ -17,7 +17,9 @@
 //!  then items until the datagram ends, each with a tag:
 //!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: version v, length v, metadata]
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
-//!    rumor   10 00 00 00    origin's address, sequence v, age v (ms), hops v, length v, payload
+//!    rumor   10 0o l0 pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
+//!                           ordered event before it is v, 0 for none], length v, payload
+//!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low
 //! ```
 //! A sealed datagram (feature `keyring`) has another header, and a tag at its end; see `sealed`:
 //! ```text
@@ -33,6 +35,7 @@
 mod codec;
 mod delta;
 mod message;
+mod rumor;
 #[cfg(feature = "keyring")]
 pub mod sealed;
 
@@ -41,8 +44,9 @@ pub(crate) use delta::Previous;
 #[cfg(feature = "keyring")]
 use message::check_version;
 pub use message::{
-    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Rumor, Sender, Update, decode, decode_body,
+    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Sender, Update, decode, decode_body,
 };
+pub use rumor::{Rumor, RumorKind, Terms};
 
 use crate::address::Address;
 
@@ -85,5 +89,6 @@ pub const fn notice_max<A: Address>() -> usize {
 /// An upper bound of what a rumor takes beside its payload.
 #[must_use]
 pub const fn rumor_overhead_max<A: Address>() -> usize {
-    1 + A::ENCODED_MAX + VARINT64_MAX + VARINT32_MAX + 2 + 3
+    // Tag, origin, sequence, age, hops, lifetime, distance, length.
+    1 + A::ENCODED_MAX + VARINT64_MAX + VARINT32_MAX + 2 + VARINT32_MAX + VARINT64_MAX + 3
 }

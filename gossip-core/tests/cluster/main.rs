@@ -9,5 +9,6 @@ mod stories_hostile;
 #[cfg(feature = "keyring")]
 mod stories_keyring;
 mod stories_membership;
+mod stories_order;
 mod stories_recording;
 mod stories_restart;

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use gossip_core::{Command, Config, Event, EventId, Input, Instant, MemberState, Node, Outcome, Setup, Snapshot, Via};
+use gossip_core::{
+    Command, Config, Event, EventId, EventOptions, Input, Instant, MemberState, Node, Order, Outcome, Setup, Snapshot,
+    Via,
+};
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -15,6 +18,7 @@ pub struct Delivery {
     pub hops: u8,
     pub from: u16,
     pub via: Via,
+    pub order: Order,
 }
 
 /// A node and what its application was told.
@@ -161,7 +165,11 @@ impl Cluster {
     }
 
     pub fn start_event(&mut self, addr: u16, payload: &[u8]) -> EventId<u16> {
-        match self.command(addr, Command::StartEvent { payload }).unwrap() {
+        self.start_event_with(addr, payload, EventOptions::default())
+    }
+
+    pub fn start_event_with(&mut self, addr: u16, payload: &[u8], options: EventOptions) -> EventId<u16> {
+        match self.command(addr, Command::StartEvent { payload, options }).unwrap() {
             Outcome::Started(id) => id,
             Outcome::Done => panic!("an event was asked for"),
         }
@@ -327,8 +335,9 @@ impl Cluster {
         }
         while let Some(event) = host.node.poll_event() {
             match &event {
-                Event::UserEvent { id, hops, from, via, .. } => {
-                    host.delivered.push(Delivery { at: now, id: *id, hops: *hops, from: *from, via: *via });
+                Event::UserEvent { id, hops, from, via, order, .. } => {
+                    let (id, hops, from, via, order) = (*id, *hops, *from, *via, *order);
+                    host.delivered.push(Delivery { at: now, id, hops, from, via, order });
                 }
                 Event::MemberChanged { addr, state, .. } => host.changes.push((now, *addr, *state)),
                 Event::Message { from, payload } => host.messages.push((*from, payload.to_vec())),

@@ -206,7 +206,7 @@ fn the_largest_payload_travels_and_one_byte_more_is_refused() {
     let id = cluster.start_event(1, &vec![7; max]);
     cluster.run_for(S(3));
     cluster.assert_delivered_once(id);
-    let error = cluster.command(1, Command::StartEvent { payload: &vec![7; max + 1] }).unwrap_err();
+    let error = cluster.command(1, Command::event(&vec![7; max + 1])).unwrap_err();
     assert!(matches!(error, InputError::Command(_)));
     assert!(error.to_string().contains(&max.to_string()), "{error}");
     assert!(cluster.largest <= 1400, "{} bytes", cluster.largest);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gossip_core::member::INCARNATION_MAX;
-use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Update};
+use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Terms, Update};
 use gossip_core::{Claim, Command, Config, MemberState, Metadata};
 
 use crate::network::Cluster;
@@ -86,7 +86,9 @@ fn invented_members_are_buried_and_the_real_ones_are_not() {
 #[test]
 fn rumors_with_numbers_at_their_ends_are_delivered_once_or_dropped() {
     let mut cluster = Cluster::converged(4, Config::lan(), 8);
-    let rumor = |sequence, age_ms, hops, payload| Item::Rumor(Rumor { origin: 99, sequence, age_ms, hops, payload });
+    let rumor = |sequence, age_ms, hops, payload| {
+        Item::Rumor(Rumor { origin: 99, sequence, age_ms, hops, terms: Terms::default(), payload })
+    };
     let items = [
         rumor(u64::MAX, 0, u8::MAX, &b""[..]),
         rumor(0, u32::MAX, 1, b"older than any lifetime"),

@@ -53,7 +53,7 @@ fn two_hundred_nodes_join_within_seconds_under_loss() {
 fn a_goodbye_reaches_all_and_is_no_failure() {
     let mut cluster = Cluster::converged(4, Config::lan(), 20);
     cluster.command(7, Command::Leave).unwrap();
-    assert!(cluster.command(7, Command::StartEvent { payload: b"late" }).is_err());
+    assert!(cluster.command(7, Command::event(b"late")).is_err());
     cluster.run_for(S(3));
     let left = |host: &crate::network::Host| host.node.member(&7).map(|member| member.state);
     for (addr, host) in cluster.up().filter(|(addr, _)| *addr != 7) {

@@ -49,7 +49,7 @@ fn a_recorded_stream_of_inputs_replays_to_the_same_datagrams() {
     };
     let at = Instant::from_millis;
     give(at(1), Input::Command(Command::Join { seeds: &[2, 3] }));
-    give(at(2), Input::Command(Command::StartEvent { payload: b"event" }));
+    give(at(2), Input::Command(Command::event(b"event")));
     give(at(3), Input::Command(Command::SetMetadata { metadata: b"meta" }));
     other.handle(at(4), Input::Command(Command::Join { seeds: &[1] })).unwrap();
     let mut buffer = [0; 1400];

@@ -23,7 +23,7 @@ fn called(node: &mut Node<u16>, now: Instant) -> Vec<u16> {
 }
 
 fn start_event(node: &mut Node<u16>, now: Instant) -> u64 {
-    match node.handle(now, Input::Command(Command::StartEvent { payload: b"event" })).unwrap() {
+    match node.handle(now, Input::Command(Command::event(b"event"))).unwrap() {
         Outcome::Started(id) => id.sequence,
         Outcome::Done => panic!("an event was asked for"),
     }
@@ -142,7 +142,14 @@ fn rumor(sequence: u64, age_ms: u32) -> Vec<u8> {
     let message: Message<'_, u16> = Message::Nack { seq: 0 };
     let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &message).unwrap();
-    let rumor = crate::wire::Rumor { origin: 7, sequence, age_ms, hops: 1, payload: b"x" };
+    let rumor = crate::wire::Rumor {
+        origin: 7,
+        sequence,
+        age_ms,
+        hops: 1,
+        terms: crate::wire::Terms::default(),
+        payload: b"x",
+    };
     assert!(encoder.push(&Item::Rumor(rumor)));
     let len = encoder.finish();
     buffer[..len].to_vec()

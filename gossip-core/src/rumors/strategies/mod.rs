@@ -99,6 +99,7 @@ impl Strategy {
 mod tests {
     use super::*;
     use crate::member::{Claim, MemberState, Metadata};
+    use crate::wire::Terms;
 
     fn table(size: u16) -> Members<u16> {
         let mut members = Members::new(0, 0, Metadata::default(), 1);
@@ -143,7 +144,7 @@ mod tests {
         let members = table(20);
         let config = Config::lan();
         let view = View::new(&config, &members, true);
-        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, payload: b"x" };
+        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms: Terms::default(), payload: b"x" };
         for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (EAGER, 2)] {
             let (mut rng, mut slots) = (Rng::new(1), Vec::new());
             for _ in 0..3 {

@@ -5,6 +5,8 @@ use core::net::SocketAddr;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
+use crate::options::Priority;
+use crate::wire::{RumorKind, Terms};
 
 const CLUSTER: ClusterTag = ClusterTag(0xbeef);
 const PING: Message<'_, u16> = Message::Ping { seq: 1 };
@@ -47,7 +49,7 @@ fn golden_vectors_of_version_1() {
             accuser: Some("10.0.0.8:7400".parse().unwrap()),
             metadata: None,
         }),
-        Item::Rumor(Rumor { origin: peer, sequence: 2, age_ms: 130, hops: 3, payload: b"hi" }),
+        Item::Rumor(Rumor { origin: peer, sequence: 2, age_ms: 130, hops: 3, terms: Terms::default(), payload: b"hi" }),
     ];
     let gossip = encode(sender, &Message::Gossip { answer: true }, &items);
     let expected = "6801beef e0699cd5 05 ac02 01020304 01 \
@@ -88,6 +90,33 @@ fn a_datagram_of_the_next_version_is_read_without_what_is_new_in_it() {
     refused(bytes);
     refused(body(&new_message, &[0x3f, 3, 8, 8]));
     refused(body(&[&[99][..], &sender, &[0]].concat(), &[]));
+}
+
+#[test]
+fn golden_vectors_of_events_with_terms() {
+    let sender = Sender { incarnation: 0, digest: 0 };
+    let rumor = |sequence, priority, lifetime_ms, kind, payload| {
+        let terms = Terms { priority, lifetime_ms, kind };
+        Item::Rumor(Rumor { origin: 7_u16, sequence, age_ms: 1, hops: 2, terms, payload })
+    };
+    let items = [
+        rumor(9, Priority::Urgent, None, RumorKind::Event, &b"u"[..]),
+        rumor(10, Priority::Low, Some(1_000), RumorKind::Event, b"l"),
+        rumor(12, Priority::Normal, None, RumorKind::Ordered { distance: 2 }, b"o"),
+        rumor(14, Priority::High, Some(1), RumorKind::Ordered { distance: 0 }, b""),
+    ];
+    let bytes = encode(sender, &Message::<u16>::Answer, &items);
+    let expected =
+        "82 0007 09 01 02 01 75  8b 0007 0a 01 02 e807 01 6c  90 0007 0c 01 02 02 01 6f  99 0007 0e 01 02 01 00 00";
+    assert_eq!(hex(&bytes[14..]), expected.replace(' ', ""));
+    assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().items.collect::<Vec<_>>(), items);
+    // What no encoder makes: reserved bits, a lifetime of 0, an event before the first of all numbers.
+    for (at, value) in [(14, 0xa2), (14, 0x86), (47, 0), (38, 13)] {
+        let mut forged = bytes.clone();
+        forged[at] = value;
+        reseal(&mut forged);
+        assert_eq!(decode::<u16>(&forged, CLUSTER).unwrap_err(), DecodeError::Malformed, "{value:#x} at {at}");
+    }
 }
 
 fn hex(bytes: &[u8]) -> alloc::string::String {
@@ -135,7 +164,7 @@ fn arb_claim() -> impl Strategy<Value = Claim> {
 #[derive(Debug, Clone)]
 enum OwnedItem {
     Update(u16, Claim, u16, u32, Vec<u8>),
-    Rumor(u16, u64, u32, u8, Vec<u8>),
+    Rumor(u16, u64, u32, u8, Terms, Vec<u8>),
 }
 
 impl OwnedItem {
@@ -147,11 +176,19 @@ impl OwnedItem {
                 accuser: (claim.state == MemberState::Suspect).then_some(*accuser),
                 metadata: (claim.state.is_live() && *version > 0).then_some(Metadata { version: *version, bytes }),
             }),
-            Self::Rumor(origin, sequence, age_ms, hops, payload) => {
-                Item::Rumor(Rumor { origin: *origin, sequence: *sequence, age_ms: *age_ms, hops: *hops, payload })
+            Self::Rumor(origin, sequence, age_ms, hops, terms, payload) => {
+                let (origin, sequence, age_ms, hops, terms) = (*origin, *sequence, *age_ms, *hops, *terms);
+                Item::Rumor(Rumor { origin, sequence, age_ms, hops, terms, payload })
             }
         }
     }
+}
+
+fn arb_terms() -> impl Strategy<Value = Terms> {
+    let priorities = vec![Priority::Low, Priority::Normal, Priority::High, Priority::Urgent];
+    let kind = prop_oneof![Just(RumorKind::Event), any::<u64>().prop_map(|distance| RumorKind::Ordered { distance }),];
+    (prop::sample::select(priorities), prop::option::of(1..=u32::MAX), kind)
+        .prop_map(|(priority, lifetime_ms, kind)| Terms { priority, lifetime_ms, kind })
 }
 
 fn arb_item() -> impl Strategy<Value = OwnedItem> {
@@ -159,8 +196,14 @@ fn arb_item() -> impl Strategy<Value = OwnedItem> {
     prop_oneof![
         (any::<u16>(), arb_claim(), any::<u16>(), prop_oneof![Just(0), any::<u32>()], bytes(20))
             .prop_map(|(a, c, s, v, m)| OwnedItem::Update(a, c, s, v, m)),
-        (any::<u16>(), any::<u64>(), any::<u32>(), any::<u8>(), bytes(40))
-            .prop_map(|(o, s, a, h, p)| OwnedItem::Rumor(o, s, a, h, p)),
+        (any::<u16>(), any::<u64>(), any::<u32>(), any::<u8>(), arb_terms(), bytes(40)).prop_map(
+            |(origin, sequence, age, hops, mut terms, payload)| {
+                if let RumorKind::Ordered { distance } = &mut terms.kind {
+                    *distance = (*distance).min(sequence);
+                }
+                OwnedItem::Rumor(origin, sequence, age, hops, terms, payload)
+            }
+        ),
     ]
 }
 
@@ -214,7 +257,7 @@ proptest! {
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);
             bytes[8] = kind;
             bytes[9] &= 0x7f;
-            bytes[15] = if tag & 1 == 0 { TAG_RUMOR } else { TAG_UPDATE | tag >> 2 };
+            bytes[15] = if tag & 1 == 0 { TAG_RUMOR | tag >> 2 } else { TAG_UPDATE | tag >> 2 };
             reseal(&mut bytes);
         }
         if let Ok(datagram) = decode::<u16>(&bytes, CLUSTER) {

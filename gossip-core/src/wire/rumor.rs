@@ -1,0 +1,99 @@
+//! Events on the wire.
+
+use super::{Reader, Writer};
+use crate::address::Address;
+use crate::options::Priority;
+
+/// An event, as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rumor<'a, A> {
+    /// Who started it.
+    pub origin: A,
+    /// Its number among the events of the origin.
+    pub sequence: u64,
+    /// How long ago it was started, milliseconds, as far as the nodes on the way could tell.
+    pub age_ms: u32,
+    /// Hops from the origin to the receiver of this datagram.
+    pub hops: u8,
+    /// What its origin asked for it.
+    pub terms: Terms,
+    /// The application's bytes.
+    pub payload: &'a [u8],
+}
+
+/// What the origin of an event asked for it. The default has the shortest form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Which of several events goes first.
+    pub priority: Priority,
+    /// For how long it is told from its start on, milliseconds, not 0. Absent: for as long as the receiver keeps any event.
+    pub lifetime_ms: Option<u32>,
+    /// What it is.
+    pub kind: RumorKind,
+}
+
+/// What an event is, beside its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RumorKind {
+    /// Delivered as it comes.
+    #[default]
+    Event,
+    /// Delivered in the order of its origin.
+    Ordered {
+        /// How much less than this one's sequence that of the last ordered event before it is; 0: there is none that was
+        /// still alive when this one started. Not more than the sequence.
+        distance: u64,
+    },
+}
+
+/// The high bits of the tag of a rumor. The others, from the lowest: two of the priority, one that is 0, whether there is a
+/// lifetime, whether it is ordered, one that is 0.
+pub(super) const TAG_RUMOR: u8 = 0b1000_0000;
+const PRIORITY: u8 = 0b11;
+const HAS_LIFETIME: u8 = 0b1000;
+const ORDERED: u8 = 0b1_0000;
+
+/// The longest payload that a datagram can hold; what is longer cannot have come in one.
+const PAYLOAD_MAX: usize = 65_535;
+
+impl<'a, A: Address> Rumor<'a, A> {
+    /// Reads what follows the tag.
+    pub(super) fn read(tag: u8, reader: &mut Reader<'a>) -> Option<Self> {
+        if tag & !(PRIORITY | HAS_LIFETIME | ORDERED) != TAG_RUMOR {
+            return None;
+        }
+        let (origin, sequence) = (reader.address()?, reader.varint()?);
+        let age_ms = reader.varint32()?;
+        let hops = u8::try_from(reader.varint()?).ok()?;
+        let lifetime_ms =
+            if tag & HAS_LIFETIME == 0 { None } else { Some(reader.varint32().filter(|&lifetime| lifetime > 0)?) };
+        let kind = if tag & ORDERED == 0 {
+            RumorKind::Event
+        } else {
+            RumorKind::Ordered { distance: reader.varint().filter(|&distance| distance <= sequence)? }
+        };
+        let terms = Terms { priority: Priority::from_bits(tag), lifetime_ms, kind };
+        Some(Self { origin, sequence, age_ms, hops, terms, payload: reader.string(PAYLOAD_MAX)? })
+    }
+
+    /// Writes it with its tag. `None` when it does not fit.
+    pub(super) fn write(&self, writer: &mut Writer<'_>) -> Option<()> {
+        let Terms { priority, lifetime_ms, kind } = self.terms;
+        let kind_bits = match kind {
+            RumorKind::Event => 0,
+            RumorKind::Ordered { .. } => ORDERED,
+        };
+        writer.u8(TAG_RUMOR | priority.bits() | kind_bits | if lifetime_ms.is_some() { HAS_LIFETIME } else { 0 })?;
+        writer.address(&self.origin)?;
+        writer.varint(self.sequence)?;
+        writer.varint(u64::from(self.age_ms))?;
+        writer.varint(u64::from(self.hops))?;
+        if let Some(lifetime) = lifetime_ms {
+            writer.varint(u64::from(lifetime))?;
+        }
+        if let RumorKind::Ordered { distance } = kind {
+            writer.varint(distance)?;
+        }
+        writer.string(self.payload)
+    }
+}
