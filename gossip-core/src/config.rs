@@ -89,6 +89,11 @@ pub struct Config {
     /// How long a direct probe waits for its answer before others are asked. Must exceed nearly all round trips, and be
     /// less than `probe_interval`.
     pub probe_timeout: Duration,
+    /// Least time to which measured round trips shorten `probe_timeout` for a member (RFC 6298: the margin beyond the smoothed
+    /// round trip is at least a quarter of it, its G). Equal to `probe_timeout`: nothing is measured, all members are waited for
+    /// alike. Smaller: helpers are asked earlier about a quick member; more needless pings where answers are irregular. It does
+    /// not change when a member is suspected: that is at the end of the period. Costs two bytes of memory per member.
+    pub probe_timeout_min: Duration,
     /// SWIM's k: how many members are asked to probe a member that did not answer. More: fewer false suspicions under
     /// loss, more datagrams per failed probe.
     pub indirect_probes: u8,
@@ -151,6 +156,7 @@ impl Config {
             retransmit_multiplier: 4,
             probe_interval: Duration::from_secs(1),
             probe_timeout: Duration::from_millis(500),
+            probe_timeout_min: Duration::from_millis(100),
             indirect_probes: 3,
             suspicion_multiplier: 4,
             suspicion_max_multiplier: 3,
@@ -179,6 +185,7 @@ impl Config {
             gossip_interval: Duration::from_millis(500),
             probe_interval: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
+            probe_timeout_min: Duration::from_millis(800),
             suspicion_multiplier: 6,
             sync_interval: Duration::from_secs(10),
             event_lifetime: Duration::from_secs(300),
@@ -194,6 +201,7 @@ impl Config {
         Self {
             gossip_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_millis(200),
+            probe_timeout_min: Duration::from_millis(60),
             suspicion_multiplier: 3,
             ..Self::lan()
         }
@@ -214,11 +222,13 @@ impl Config {
         positive("gossip_interval", self.gossip_interval)?;
         positive("probe_interval", self.probe_interval)?;
         positive("probe_timeout", self.probe_timeout)?;
+        positive("probe_timeout_min", self.probe_timeout_min)?;
         positive("sync_interval", self.sync_interval)?;
         positive("event_lifetime", self.event_lifetime)?;
         positive("tombstone_lifetime", self.tombstone_lifetime)?;
         let rule = |holds: bool, name, rule| if holds { Ok(()) } else { Err(ConfigError { name, rule }) };
         rule(self.probe_timeout < self.probe_interval, "probe_timeout", "must be less than probe_interval")?;
+        rule(self.probe_timeout_min <= self.probe_timeout, "probe_timeout_min", "must be at most probe_timeout")?;
         rule((1..=64).contains(&self.strategy.fanout()), "fanout", "must be 1 to 64")?;
         rule((1..=64).contains(&self.retransmit_multiplier), "retransmit_multiplier", "must be 1 to 64")?;
         rule(self.indirect_probes <= 16, "indirect_probes", "must be 0 to 16")?;

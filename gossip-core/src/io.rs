@@ -219,6 +219,31 @@ pub enum Event<A> {
         incarnation: u32,
         /// Who told; `None` when this node found out by itself.
         told_by: Option<A>,
+        /// Of a suspect: whose accusation this is, which its teller may only have passed on. Of the dead: the first who accused
+        /// it, if this node knew it as a suspect. Else `None`.
+        accuser: Option<A>,
+        /// Of the dead: how many others confirmed the suspicion, as far as this node knew.
+        confirmations: u8,
+    },
+    /// Somebody else accuses a suspect as well, which shortens its time (LHA-Suspicion).
+    SuspicionConfirmed {
+        /// The suspect.
+        addr: A,
+        /// Who.
+        accuser: A,
+        /// How many confirmed it so far.
+        confirmations: u8,
+        /// Who told; `None` when this node itself is the accuser.
+        told_by: Option<A>,
+    },
+    /// A member did not answer a probe of this node, nor did the helpers reach it: it is now suspected.
+    ProbeFailed {
+        /// Whom it asked.
+        addr: A,
+        /// How many were asked to help.
+        helpers: u8,
+        /// How many of them said that they are there but have no answer either (`Nack`).
+        nacks: u8,
     },
     /// A member's metadata changed while its state did not.
     MetadataChanged {
@@ -239,7 +264,7 @@ pub enum Event<A> {
         /// The incarnation that this node has now.
         incarnation: u32,
     },
-    /// A direct probe was answered.
+    /// A direct probe was answered, by the ping of which it is known when it was sent.
     Rtt {
         /// By whom.
         addr: A,

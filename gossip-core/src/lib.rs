@@ -66,6 +66,7 @@ mod probe;
 #[cfg(feature = "keyring")]
 mod replay;
 mod rng;
+mod rtt;
 mod rumors;
 mod snapshot;
 mod suspicion;

@@ -54,6 +54,11 @@ impl<A: Copy + Eq> Suspicion<A> {
         self.accusers.last().copied()
     }
 
+    /// The first accuser.
+    pub(crate) fn first_accuser(&self) -> Option<A> {
+        self.accusers.first().copied()
+    }
+
     /// When the suspect is to be declared dead, as it stands.
     pub(crate) fn deadline(&self) -> Instant {
         self.started + timeout(self.confirmations(), self.confirmations_max, self.min, self.max)
@@ -64,7 +69,8 @@ impl<A: Copy + Eq> Suspicion<A> {
         self.started += span;
     }
 
-    fn confirmations(&self) -> u8 {
+    /// Accusers beside the first.
+    pub(crate) fn confirmations(&self) -> u8 {
         (self.accusers.len() - 1) as u8
     }
 }

@@ -463,8 +463,8 @@ fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
             debug!(event = event.0, hops, %from, ?via, len = payload.len(), "learnt of an event");
             recorder.record(at_ns, What::EventLearnt { event, hops: u32::from(hops), from, via: via_of(via) });
         }
-        Event::MemberChanged { addr, state, incarnation, told_by } => {
-            info!(member = %addr, ?state, incarnation, ?told_by, "member changed");
+        Event::MemberChanged { addr, state, incarnation, told_by, accuser, confirmations } => {
+            info!(member = %addr, ?state, incarnation, ?told_by, ?accuser, confirmations, "member changed");
             recorder.record(
                 at_ns,
                 What::MemberChanged { member: addr, state: state_of(state), incarnation, from: told_by },

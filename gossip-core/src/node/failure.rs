@@ -6,10 +6,11 @@ use core::time::Duration;
 use super::transmit::Outgoing;
 use super::{Node, Phase};
 use crate::address::Address;
+use crate::config::Config;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{Entry, SELF, Slot};
-use crate::probe::{PINGS_PER_TIMEOUT, Probe, RELAYS_MAX, Relay};
+use crate::probe::{PINGS_PER_TIMEOUT, Patience, Probe, RELAYS_MAX, Relay, SEQUENCES};
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -31,32 +32,47 @@ impl<A: Address> Node<A> {
         self.maybe_reconnect();
         let Some(target) = self.members.next_probe(&mut self.rng) else { return };
         let addr = self.members.entry(target).addr();
-        let seq = self.next_seq();
-        self.probe = Some(Probe::new(target, addr, seq, now));
+        let (seq, patience) = (self.next_ping, self.patience(target));
+        self.next_ping = (seq + 1) % SEQUENCES;
+        self.probe = Some(Probe::new(target, addr, seq, now, patience));
         self.counters.probes += 1;
-        self.timers.set(Timer::ProbeTimeout, now + self.awareness.scale(self.config.probe_timeout));
-        self.timers.set(Timer::ProbeRetry, now + self.retry_after());
+        self.timers.set(Timer::ProbeTimeout, now + patience.help);
+        self.timers.set(Timer::ProbeRetry, now + patience.first);
         self.enqueue(Outgoing::Ping { to: addr, seq });
+    }
+
+    /// How long to wait for this member.
+    fn patience(&self, target: Slot) -> Patience {
+        let Config { probe_timeout, probe_timeout_min, .. } = self.config;
+        let overdue = if probe_timeout_min < probe_timeout {
+            self.round_trips.overdue_after(target, probe_timeout_min / PINGS_PER_TIMEOUT)
+        } else {
+            None
+        };
+        Patience::new(self.awareness.scale(probe_timeout), overdue.map(|overdue| self.awareness.scale(overdue)))
     }
 
     /// The probe has no answer yet: ping again.
     pub(super) fn on_probe_retry(&mut self, now: Instant) {
-        let Some((to, seq)) = self.probe.as_ref().filter(|probe| !probe.acked).map(|probe| (probe.addr, probe.seq))
-        else {
-            return;
-        };
-        self.timers.set(Timer::ProbeRetry, now + self.retry_after());
+        let Some(probe) = self.probe.as_mut().filter(|probe| !probe.acked) else { return };
+        let Some(seq) = probe.repeat(now) else { return };
+        let to = probe.addr;
+        self.next_ping = (seq + 1) % SEQUENCES;
+        self.timers.set(Timer::ProbeRetry, now + probe.patience.repeat);
         self.counters.probes_retried += 1;
         self.enqueue(Outgoing::Ping { to, seq });
     }
 
-    fn retry_after(&self) -> Duration {
-        self.awareness.scale(self.config.probe_timeout) / PINGS_PER_TIMEOUT
-    }
-
-    /// The direct answer did not come: ask others.
-    pub(super) fn on_probe_timeout(&mut self) {
+    /// The direct answer did not come in time: ask others.
+    pub(super) fn on_probe_timeout(&mut self, now: Instant, deadline: Instant) {
         let Some(probe) = self.probe.as_mut().filter(|probe| !probe.acked) else { return };
+        let configured = Patience::new(self.awareness.scale(self.config.probe_timeout), None);
+        let waited_for_a_quick_one = core::mem::replace(&mut probe.patience, configured).help < configured.help;
+        // Served late: the answer may lie unread, as it would not with the time that was configured.
+        if waited_for_a_quick_one && now.since(deadline) >= configured.repeat {
+            self.timers.set(Timer::ProbeTimeout, (probe.sent() + configured.help).max(now));
+            return;
+        }
         let (target, seq, addr) = (probe.target, probe.seq, probe.addr);
         self.counters.probes_indirect += 1;
         self.unanswered |= !self.suspicions.contains_key(&target);
@@ -83,6 +99,9 @@ impl<A: Address> Node<A> {
         self.counters.probes_failed += 1;
         let (helpers, silent) = (probe.helpers.len() as u8, probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
+        self.events.push_back(Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
+        // Whatever was measured says nothing about when it will answer again.
+        self.round_trips.forget(probe.target);
         if self.members.get(probe.target).is_some_and(|entry| entry.addr() == probe.addr) {
             self.suspect(now, probe.target);
         }
@@ -98,16 +117,18 @@ impl<A: Address> Node<A> {
                 let claim = Claim { incarnation, state: MemberState::Suspect };
                 self.apply(now, slot, claim, None, None, local);
             }
-            MemberState::Suspect => self.confirm_suspicion(slot, local),
+            MemberState::Suspect => self.confirm_suspicion(slot, local, None),
             MemberState::Dead | MemberState::Left => {}
         }
     }
 
     /// `accuser` suspects a suspect as well.
-    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A) {
+    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A, told_by: Option<A>) {
         let Some(suspicion) = self.suspicions.get_mut(&slot) else { return };
         if suspicion.confirm(accuser) {
-            let deadline = suspicion.deadline();
+            let (deadline, confirmations) = (suspicion.deadline(), suspicion.confirmations());
+            let addr = self.members.entry(slot).addr();
+            self.events.push_back(Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
             self.watch_suspicion(deadline, slot);
             self.updates.insert(slot);
         }
@@ -191,14 +212,15 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
-        if let Some(probe) =
-            self.probe.as_mut().filter(|probe| probe.seq == seq && !probe.acked && probe.expects(&from))
-        {
-            probe.acked = true;
-            let (addr, sent) = (probe.addr, probe.sent);
-            self.awareness.on_probe_success();
-            if addr == from {
-                self.events.push_back(Event::Rtt { addr, rtt: now.since(sent) });
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.expects(seq, &from)) {
+            if !core::mem::replace(&mut probe.acked, true) {
+                self.awareness.on_probe_success();
+            }
+            if probe.addr == from
+                && let Some(rtt) = probe.measure(seq, now)
+            {
+                let target = probe.target;
+                self.on_round_trip(target, from, rtt);
             }
             return;
         }
@@ -206,6 +228,15 @@ impl<A: Address> Node<A> {
             let relay = self.relays.swap_remove(i);
             self.enqueue(Outgoing::Ack { to: relay.asker, seq: relay.asker_seq });
         }
+    }
+
+    fn on_round_trip(&mut self, slot: Slot, addr: A, rtt: Duration) {
+        // The slot may have been given to another while the answer was on its way.
+        let same = self.members.get(slot).is_some_and(|entry| entry.addr() == addr);
+        if same && self.config.probe_timeout_min < self.config.probe_timeout {
+            self.round_trips.sample(slot, rtt, self.members.len());
+        }
+        self.events.push_back(Event::Rtt { addr, rtt });
     }
 
     pub(super) fn on_nack(&mut self, from: A, seq: u32) {
@@ -225,7 +256,7 @@ impl<A: Address> Node<A> {
             self.counters.relays_refused += 1;
             return;
         }
-        let seq = self.next_seq();
+        let seq = self.next_relay();
         // The Nack must be with the asker before its period ends: at four fifths of the probe timeout (memberlist's value).
         let nack = Some(now + self.config.probe_timeout / 5 * 4);
         let expires = now + self.config.probe_interval;

@@ -27,8 +27,9 @@ use crate::keyring::Keyring;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
 use crate::options::EventOptions;
-use crate::probe::{Probe, Relay};
+use crate::probe::{Probe, Relay, SEQUENCES};
 use crate::rng::Rng;
+use crate::rtt::RoundTrips;
 use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
@@ -39,9 +40,6 @@ use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
-
-/// Numbers of probes before they begin again: two bytes as a varint, and far more than the probes that can run at a time.
-const SEQUENCES: u32 = 1 << 14;
 
 /// What a node is born with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,7 +147,10 @@ pub struct Node<A: Address> {
     suspicions: BTreeMap<Slot, Suspicion<A>>,
     /// When to look at a suspicion. An entry may be outdated: the suspicion itself knows its deadline.
     suspicion_deadlines: BinaryHeap<Reverse<(Instant, Slot)>>,
-    next_seq: u32,
+    /// Numbers of the next ping, and of the last one for another.
+    next_ping: u32,
+    last_relay: u32,
+    round_trips: RoundTrips,
     /// When the last datagram of another node was accepted.
     heard: Instant,
     /// Whether a member that is not suspected owes the answer to a probe since then.
@@ -209,7 +210,9 @@ impl<A: Address> Node<A> {
             relays: Vec::new(),
             suspicions: BTreeMap::new(),
             suspicion_deadlines: BinaryHeap::new(),
-            next_seq: rng.below(SEQUENCES),
+            next_ping: rng.below(SEQUENCES),
+            last_relay: 0,
+            round_trips: RoundTrips::default(),
             heard: now,
             unanswered: false,
             sync_opened: None,
@@ -325,6 +328,13 @@ impl<A: Address> Node<A> {
     #[must_use]
     pub fn health_score(&self) -> u8 {
         self.awareness.score()
+    }
+
+    /// The smoothed round trip to a member (SRTT of RFC 6298). `None` when it was not measured since the member last failed to
+    /// answer, or when the configuration does not ask for it ([`Config::probe_timeout_min`]).
+    #[must_use]
+    pub fn round_trip(&self, addr: &A) -> Option<core::time::Duration> {
+        self.members.find(addr).and_then(|slot| self.round_trips.smoothed(slot))
     }
 
     /// Digest of the live members and of the kept events: two nodes with equal digests know the same, but for a chance of
@@ -453,7 +463,7 @@ impl<A: Address> Node<A> {
                     self.on_gossip_round();
                 }
                 Timer::ProbeRetry => self.on_probe_retry(now),
-                Timer::ProbeTimeout => self.on_probe_timeout(),
+                Timer::ProbeTimeout => self.on_probe_timeout(now, deadline),
                 Timer::Probe => {
                     // First, since it changes the score: the period and the timeout within it are scaled by the same one.
                     self.finish_probe(now);
@@ -506,6 +516,7 @@ impl<A: Address> Node<A> {
             return None;
         }
         let slot = self.members.insert(addr, claim, metadata);
+        self.round_trips.forget(slot);
         self.after_change(now, slot, None, told_by, accuser);
         Some(slot)
     }
@@ -515,7 +526,7 @@ impl<A: Address> Node<A> {
         let (addr, claim) = (entry.addr(), entry.claim());
         self.counters.updates_applied += 1;
         self.updates.insert(slot);
-        self.suspicions.remove(&slot);
+        let suspicion = self.suspicions.remove(&slot);
         if claim.state == MemberState::Suspect {
             let suspicion = Suspicion::new(now, accuser, self.members.live_count(), &self.config);
             let deadline = suspicion.deadline();
@@ -535,6 +546,15 @@ impl<A: Address> Node<A> {
                 state: claim.state,
                 incarnation: claim.incarnation,
                 told_by,
+                accuser: match claim.state {
+                    MemberState::Suspect => Some(accuser),
+                    MemberState::Dead => suspicion.as_ref().and_then(Suspicion::first_accuser),
+                    MemberState::Alive | MemberState::Left => None,
+                },
+                confirmations: match claim.state {
+                    MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
+                    MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
+                },
             });
         }
     }
@@ -572,9 +592,10 @@ impl<A: Address> Node<A> {
         }
     }
 
-    fn next_seq(&mut self) -> u32 {
-        self.next_seq = (self.next_seq + 1) % SEQUENCES;
-        self.next_seq
+    /// Numbers of pings for others stand apart from those of this node's own.
+    fn next_relay(&mut self) -> u32 {
+        self.last_relay = (self.last_relay + 1) % SEQUENCES;
+        SEQUENCES + self.last_relay
     }
 }
 

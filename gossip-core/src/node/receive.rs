@@ -126,7 +126,7 @@ impl<A: Address> Node<A> {
             return;
         }
         if claim == known && claim.state == MemberState::Suspect {
-            self.confirm_suspicion(slot, accuser);
+            self.confirm_suspicion(slot, accuser, Some(from));
         }
         match metadata.filter(|told| *told > self.members.metadata(slot)) {
             Some(newer) => self.renew_metadata(slot, newer),

@@ -12,3 +12,4 @@ mod stories_membership;
 mod stories_order;
 mod stories_recording;
 mod stories_restart;
+mod stories_rtt;

@@ -55,9 +55,9 @@ pub struct Cluster {
     pub largest: usize,
     /// Datagrams that a node refused.
     pub refused: u64,
-    /// Probability of loss, and one-way latency.
+    /// Probability of loss, and one-way latency from one to another.
     pub loss: f64,
-    pub latency: Duration,
+    pub latency: fn(u16, u16) -> Duration,
     /// What nodes are started with.
     #[cfg(feature = "keyring")]
     pub keyring: Option<gossip_core::Keyring>,
@@ -81,7 +81,7 @@ impl Cluster {
             largest: 0,
             refused: 0,
             loss: 0.0,
-            latency: Duration::from_millis(1),
+            latency: |_, _| Duration::from_millis(1),
             #[cfg(feature = "keyring")]
             keyring: None,
             capture: None,
@@ -358,7 +358,7 @@ impl Cluster {
                 continue;
             }
             self.sent += 1;
-            let key = std::cmp::Reverse((now + self.latency, self.sent));
+            let key = std::cmp::Reverse((now + (self.latency)(addr, to), self.sent));
             self.flights.push(Flight { key, from: addr, to, bytes });
         }
     }

@@ -26,7 +26,7 @@ fn ordered_events_come_in_the_order_of_their_origin_under_loss() {
     for (seed, config) in [Config::lan(), eager].into_iter().enumerate() {
         let mut cluster = Cluster::converged(30 + seed as u64, config, 24);
         cluster.loss = 0.2;
-        cluster.latency = MS(30);
+        cluster.latency = |_, _| MS(30);
         let mut ids = Vec::new();
         for i in 0..60_u16 {
             cluster.run_for(MS(40));
