@@ -139,6 +139,12 @@ pub struct Config {
     pub changes_max: usize,
     /// Largest datagram sent, payload bytes of the transport. 1,400 fits into an Ethernet frame with room for tunnels.
     pub datagram_max: usize,
+    /// Most datagrams sent per second, and a quarter of it at once; 0 for any number. When they are short, the messages of
+    /// failure detection go first; the calls of gossip rounds are left out while others wait, and counted; the rest waits in its
+    /// order, at most `transmits_max`. Smaller: a bounded load on the network, slower spreading and joining. Failure
+    /// detection alone needs two per `probe_interval`, and four times that while members fail; with less, live members
+    /// are taken for dead.
+    pub datagrams_per_second_max: u32,
     /// Most datagrams waiting to be pulled. At the bound new ones are refused and counted.
     pub transmits_max: usize,
 }
@@ -174,6 +180,7 @@ impl Config {
             metadata_max: 256,
             changes_max: 1024,
             datagram_max: 1400,
+            datagrams_per_second_max: 0,
             transmits_max: 1024,
         }
     }
@@ -242,6 +249,7 @@ impl Config {
         rule(self.ordered_wait <= self.event_lifetime, "ordered_wait", "must be at most event_lifetime")?;
         rule((1..=1 << 20).contains(&self.ordered_max), "ordered_max", "must be 1 to 1,048,576")?;
         rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
+        rule(self.datagrams_per_second_max <= 1_000_000, "datagrams_per_second_max", "must be at most 1,000,000")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;
         rule(self.metadata_max <= 256, "metadata_max", "must be at most 256 bytes")
     }

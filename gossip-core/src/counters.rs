@@ -54,6 +54,9 @@ counters! {
     transmits_unsealed,
     /// Datagrams that could not be encoded into the driver's buffer.
     transmits_unencodable,
+    /// Calls of gossip rounds, and those that tell events on at once, not made because the limit on datagrams per second held
+    /// others back.
+    calls_withheld,
     /// Messages refused because too many wait to be sent.
     transmits_refused,
     /// Claims about members that changed something.

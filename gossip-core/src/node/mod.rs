@@ -3,6 +3,7 @@
 //! anti-entropy, goodbye), `read` (what an application may ask), `restore` (snapshots).
 
 mod failure;
+mod queue;
 mod read;
 mod receive;
 mod restore;
@@ -34,6 +35,7 @@ use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
+use queue::Queue;
 pub use read::Change;
 use restore::Acquaintances;
 use transmit::Outgoing;
@@ -168,7 +170,7 @@ pub struct Node<A: Address> {
     forwards: u16,
 
     timers: Timers,
-    outgoing: VecDeque<Outgoing<A>>,
+    outgoing: Queue<A>,
     events: VecDeque<Event<A>>,
     counters: Counters,
     #[cfg(feature = "keyring")]
@@ -222,7 +224,7 @@ impl<A: Address> Node<A> {
             sync_answers: 0,
             forwards: 0,
             timers: Timers::default(),
-            outgoing: VecDeque::new(),
+            outgoing: Queue::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
             #[cfg(feature = "keyring")]
@@ -258,7 +260,8 @@ impl<A: Address> Node<A> {
     }
 
     /// Encodes the next datagram into `buffer`, which should hold [`datagram_max`](Config::datagram_max) bytes: a shorter one
-    /// shortens the datagrams. `None` when nothing is to be sent.
+    /// shortens the datagrams. `None` when nothing is to be sent, or not yet: see
+    /// [`datagrams_per_second_max`](Config::datagrams_per_second_max).
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit<A>> {
         self.encode_next(now, buffer)
     }
@@ -272,10 +275,12 @@ impl<A: Address> Node<A> {
     /// changes nothing: the node has left.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        let transmit = self.outgoing.due(self.config.datagrams_per_second_max);
         if self.phase == Phase::Left {
-            return None;
+            return transmit;
         }
         [
+            transmit,
             self.timers.next(),
             self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
             self.rumors.next_expiry(),
@@ -440,7 +445,7 @@ impl<A: Address> Node<A> {
         if self.outgoing.len() >= self.config.transmits_max {
             return Err(CommandError::Busy);
         }
-        self.outgoing.push_back(Outgoing::App { to, payload: payload.into() });
+        self.enqueue(Outgoing::App { to, payload: payload.into() });
         Ok(())
     }
 
@@ -588,7 +593,7 @@ impl<A: Address> Node<A> {
         if self.outgoing.len() >= self.config.transmits_max {
             self.counters.transmits_refused += 1;
         } else {
-            self.outgoing.push_back(outgoing);
+            self.outgoing.push_back(outgoing, self.config.datagrams_per_second_max);
         }
     }
 

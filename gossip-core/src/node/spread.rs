@@ -38,6 +38,7 @@ impl<A: Address> Node<A> {
         let view = View::new(&self.config, &self.members, self.has_news());
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
         let answer = self.config.strategy.round(&view, &mut targets);
+        self.withhold_calls();
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::Gossip { to, answer });
@@ -59,11 +60,20 @@ impl<A: Address> Node<A> {
             self.drawn.truncate(allowed);
             self.counters.events_not_forwarded += 1;
         }
+        self.withhold_calls();
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
             self.forwards += 1;
             self.counters.events_forwarded += 1;
             self.enqueue(Outgoing::Gossip { to, answer: false });
+        }
+    }
+
+    /// While the limit on datagrams holds others back, calls are not made: what they would tell goes with the next.
+    fn withhold_calls(&mut self) {
+        if self.config.datagrams_per_second_max > 0 && self.outgoing.len() > 0 {
+            self.counters.calls_withheld += self.drawn.len() as u64;
+            self.drawn.clear();
         }
     }
 

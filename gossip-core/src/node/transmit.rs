@@ -89,7 +89,8 @@ const ITEM_MIN: usize = 4;
 impl<A: Address> Node<A> {
     pub(super) fn encode_next(&mut self, now: Instant, buffer: &mut [u8]) -> Option<Transmit<A>> {
         let len = buffer.len().min(self.config.datagram_max);
-        while let Some(outgoing) = self.outgoing.pop_front() {
+        let rate = self.config.datagrams_per_second_max;
+        while let Some(outgoing) = self.outgoing.pop(now, rate) {
             let to = outgoing.to();
             let encoded = match outgoing {
                 #[cfg(feature = "keyring")]
@@ -97,6 +98,7 @@ impl<A: Address> Node<A> {
                 _ => self.encode(now, &mut buffer[..len], &outgoing),
             };
             if let Some(len) = encoded {
+                self.outgoing.pay(now, rate);
                 return Some(Transmit { to, len });
             }
             self.counters.transmits_unencodable += 1;
@@ -245,6 +247,13 @@ impl<A: Address> Node<A> {
             }
         }
         false
+    }
+}
+
+impl<A> Outgoing<A> {
+    /// Whether others would take this node, or this node others, for dead without it.
+    pub(super) const fn detects_failure(&self) -> bool {
+        matches!(self, Self::Ping { .. } | Self::Ack { .. } | Self::PingReq { .. } | Self::Nack { .. })
     }
 }
 

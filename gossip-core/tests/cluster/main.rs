@@ -8,6 +8,7 @@ mod stories_failure;
 mod stories_hostile;
 #[cfg(feature = "keyring")]
 mod stories_keyring;
+mod stories_limit;
 mod stories_membership;
 mod stories_order;
 mod stories_recording;

@@ -1,0 +1,140 @@
+//! The messages that wait to be pulled, and the limit on datagrams per second.
+//!
+//! The limit is a token bucket in the form of the generic cell rate algorithm (ITU-T I.371): one instant says when what was
+//! sent so far is paid for. A quarter of a second's worth may be sent at once, of which half is left to failure detection:
+//! its messages go first, so that a node which must save datagrams does not seem dead.
+
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use super::transmit::Outgoing;
+use crate::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Queue<A> {
+    /// Messages of failure detection, under a limit.
+    first: VecDeque<Outgoing<A>>,
+    rest: VecDeque<Outgoing<A>>,
+    paid: Instant,
+}
+
+/// How many datagrams per second may be sent; 0 for any number.
+type Rate = u32;
+
+impl<A> Queue<A> {
+    pub(super) const fn new() -> Self {
+        Self { first: VecDeque::new(), rest: VecDeque::new(), paid: Instant::ZERO }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+
+    pub(super) fn push_back(&mut self, outgoing: Outgoing<A>, rate: Rate) {
+        let queue = if rate > 0 && outgoing.detects_failure() { &mut self.first } else { &mut self.rest };
+        queue.push_back(outgoing);
+    }
+
+    /// Puts back what is not done with.
+    pub(super) fn push_front(&mut self, outgoing: Outgoing<A>) {
+        self.rest.push_front(outgoing);
+    }
+
+    /// The next message, unless the limit holds it back.
+    pub(super) fn pop(&mut self, now: Instant, rate: Rate) -> Option<Outgoing<A>> {
+        if self.due(rate).is_some_and(|due| due > now) {
+            return None;
+        }
+        self.first.pop_front().or_else(|| self.rest.pop_front())
+    }
+
+    /// A datagram was sent.
+    pub(super) fn pay(&mut self, now: Instant, rate: Rate) {
+        if rate > 0 {
+            self.paid = self.paid.max(now) + interval(rate);
+        }
+    }
+
+    /// When the next message may go, under a limit; what is past is now.
+    pub(super) fn due(&self, rate: Rate) -> Option<Instant> {
+        // What is paid for ahead, beside the datagram itself.
+        let ahead = interval(rate) * (rate / 4).saturating_sub(1);
+        match (self.first.is_empty(), self.rest.is_empty()) {
+            _ if rate == 0 => None,
+            (false, _) => Some(self.paid - ahead),
+            (true, false) => Some(self.paid - ahead / 2),
+            (true, true) => None,
+        }
+    }
+}
+
+fn interval(rate: Rate) -> Duration {
+    Duration::from_nanos(1_000_000_000 / u64::from(rate.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = 40;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    /// What may be sent at that time: how many of failure detection, how many others.
+    fn send(queue: &mut Queue<u16>, now: Instant, rate: Rate) -> (u32, u32) {
+        let mut sent = (0, 0);
+        while let Some(outgoing) = queue.pop(now, rate) {
+            queue.pay(now, rate);
+            if outgoing.detects_failure() { sent.0 += 1 } else { sent.1 += 1 }
+        }
+        sent
+    }
+
+    #[test]
+    fn a_burst_then_the_rate_and_failure_detection_first() {
+        let mut queue = Queue::new();
+        for seq in 0..100 {
+            queue.push_back(Outgoing::Gossip { to: 2_u16, answer: true }, RATE);
+            queue.push_back(Outgoing::Ack { to: 3, seq }, RATE);
+        }
+        // 40 per second: a burst of ten, then one every 25 ms.
+        assert_eq!(send(&mut queue, at(1_000), RATE), (10, 0));
+        assert_eq!(queue.due(RATE), Some(at(1_025)));
+        assert_eq!(send(&mut queue, at(1_024), RATE), (0, 0));
+        assert_eq!(send(&mut queue, at(1_025), RATE), (1, 0));
+        assert_eq!(send(&mut queue, at(1_100), RATE), (3, 0));
+        // A quiet time fills the bucket again, and no more than that.
+        assert_eq!(send(&mut queue, at(9_000), RATE), (10, 0));
+        queue.first.clear();
+        assert_eq!(send(&mut queue, at(9_025), RATE), (0, 0), "half of the burst is left to failure detection");
+        assert_eq!(queue.due(RATE), Some(Instant::from_nanos(9_137_500_000)));
+        assert_eq!(send(&mut queue, at(12_000), RATE), (0, 5));
+        queue.push_back(Outgoing::Ack { to: 3, seq: 0 }, RATE);
+        assert_eq!(send(&mut queue, at(12_000), RATE), (1, 0), "which may still go");
+    }
+
+    #[test]
+    fn without_a_limit_all_go_at_once_in_their_order() {
+        let mut queue = Queue::new();
+        for seq in 0..10 {
+            queue.push_back(Outgoing::Gossip { to: 2_u16, answer: true }, 0);
+            queue.push_back(Outgoing::Ack { to: 3, seq }, 0);
+        }
+        assert_eq!(queue.due(0), None);
+        for _ in 0..10 {
+            assert!(matches!(queue.pop(at(0), 0), Some(Outgoing::Gossip { .. })));
+            assert!(matches!(queue.pop(at(0), 0), Some(Outgoing::Ack { .. })));
+        }
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn one_datagram_per_second_is_one_per_second() {
+        let mut queue = Queue::new();
+        (0..5).for_each(|_| queue.push_back(Outgoing::Join { to: 2_u16 }, 1));
+        let sent: u32 = (1_000..4_000).map(|millis| send(&mut queue, at(millis), 1).1).sum();
+        assert_eq!(sent, 3);
+    }
+}
