@@ -1,5 +1,7 @@
 //! Builds what the benches measure: nodes with many members, and datagrams for them.
 
+pub mod cluster;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Terms, Update};

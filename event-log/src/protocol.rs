@@ -69,6 +69,9 @@ pub struct Protocol {
     /// Multiplier of the suspicion timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspicion_multiplier: Option<u8>,
+    /// Shortest suspicion timeout, however small the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspicion_min: Option<Span>,
     /// Multiplier λ of the retransmit limit λ·⌈log10(N + 1)⌉.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retransmit_multiplier: Option<u8>,
@@ -100,6 +103,7 @@ impl Protocol {
         set_span(&mut config.gossip_interval, self.gossip_interval);
         set_span(&mut config.probe_interval, self.probe_interval);
         set_span(&mut config.probe_timeout, self.probe_timeout);
+        set_span(&mut config.suspicion_min, self.suspicion_min);
         set_span(&mut config.sync_interval, self.sync_interval);
         set_span(&mut config.event_lifetime, self.event_lifetime);
         set(&mut config.idle_calls, self.idle_calls);

@@ -4,6 +4,8 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::address::Address;
+use crate::probe::HELPERS_MAX;
+use crate::suspicion::ACCUSERS_MAX;
 use crate::wire;
 
 /// Keeps clusters on one network apart: a datagram with another tag is dropped and counted.
@@ -97,15 +99,33 @@ pub struct Config {
     /// SWIM's k: how many members are asked to probe a member that did not answer. More: fewer false suspicions under
     /// loss, more datagrams per failed probe.
     pub indirect_probes: u8,
-    /// α of Lifeguard (LHA-Suspicion): an unconfirmed suspicion turns into a death after β·α·log10(N)·T′, a well-confirmed one
-    /// after α·log10(N)·T′. Larger: more time to refute, slower detection.
+    /// How often the target is pinged within one probe timeout, and on to the end of the period, while it does not answer; a
+    /// helper pings as often. 1 is SWIM's single ping. More: fewer false suspicions under loss, more datagrams where round trips
+    /// are longer than `probe_timeout / probe_pings`.
+    pub probe_pings: u8,
+    /// Whether a helper that pinged in vain for a whole protocol period confirms the asker's suspicion (not in the papers).
+    /// Without it confirmations come only from members whose turn it is to probe the suspect: one per protocol period in
+    /// all the cluster.
+    pub helpers_confirm: bool,
+    /// α of Lifeguard (LHA-Suspicion): an unconfirmed suspicion turns into a death after β·min, a well-confirmed one after
+    /// min = α·max(1, log10 N)·T′, or `suspicion_min` if that is longer. Larger: more time to refute, slower detection.
     pub suspicion_multiplier: u8,
+    /// Shortest suspicion, however small the cluster. The longest pause of a healthy member and the time in which its refutation
+    /// spreads must fit into it and the protocol period before it. Larger: longer pauses are forgiven, slower detection in
+    /// clusters of less than 10^(`suspicion_min`/(α·T′)) members.
+    pub suspicion_min: Duration,
     /// β of Lifeguard (LHA-Suspicion). 1 switches the dynamic timeout off (plain SWIM).
     pub suspicion_max_multiplier: u8,
     /// K of Lifeguard (LHA-Suspicion): independent confirmations after which the timeout is the shortest.
     pub suspicion_confirmations: u8,
     /// S of Lifeguard (LHA-Probe): greatest local health score. 0 switches LHA-Probe off.
     pub awareness_max: u8,
+    /// Lifeguard's Buddy System: whatever is sent to a member that is held for suspect says so first. Without it the suspect
+    /// learns it by chance, as SWIM has it. Costs one update per datagram to a suspect.
+    pub buddy_system: bool,
+    /// Whether this node holds its accusations back while it shows signs of being itself stalled or cut off (not in the papers; see
+    /// `docs/deviations.md`). Without it a process that wakes up from a long stop may bury others.
+    pub self_doubt: bool,
 
     /// Least time between two anti-entropy exchanges that this node starts while rumors are still spreading. With quiet
     /// rumors a difference is repaired at once (as soon as a digest shows it).
@@ -164,10 +184,15 @@ impl Config {
             probe_timeout: Duration::from_millis(500),
             probe_timeout_min: Duration::from_millis(100),
             indirect_probes: 3,
-            suspicion_multiplier: 4,
-            suspicion_max_multiplier: 3,
+            probe_pings: 4,
+            helpers_confirm: true,
+            suspicion_multiplier: 1,
+            suspicion_min: Duration::from_secs(3),
+            suspicion_max_multiplier: 6,
             suspicion_confirmations: 3,
             awareness_max: 8,
+            buddy_system: true,
+            self_doubt: true,
             sync_interval: Duration::from_secs(2),
             event_lifetime: Duration::from_secs(60),
             events_max: 1024,
@@ -193,7 +218,7 @@ impl Config {
             probe_interval: Duration::from_secs(5),
             probe_timeout: Duration::from_secs(3),
             probe_timeout_min: Duration::from_millis(800),
-            suspicion_multiplier: 6,
+            suspicion_min: Duration::from_secs(15),
             sync_interval: Duration::from_secs(10),
             event_lifetime: Duration::from_secs(300),
             ordered_wait: Duration::from_secs(25),
@@ -209,7 +234,6 @@ impl Config {
             gossip_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_millis(200),
             probe_timeout_min: Duration::from_millis(60),
-            suspicion_multiplier: 3,
             ..Self::lan()
         }
     }
@@ -230,6 +254,7 @@ impl Config {
         positive("probe_interval", self.probe_interval)?;
         positive("probe_timeout", self.probe_timeout)?;
         positive("probe_timeout_min", self.probe_timeout_min)?;
+        positive("suspicion_min", self.suspicion_min)?;
         positive("sync_interval", self.sync_interval)?;
         positive("event_lifetime", self.event_lifetime)?;
         positive("tombstone_lifetime", self.tombstone_lifetime)?;
@@ -238,10 +263,11 @@ impl Config {
         rule(self.probe_timeout_min <= self.probe_timeout, "probe_timeout_min", "must be at most probe_timeout")?;
         rule((1..=64).contains(&self.strategy.fanout()), "fanout", "must be 1 to 64")?;
         rule((1..=64).contains(&self.retransmit_multiplier), "retransmit_multiplier", "must be 1 to 64")?;
-        rule(self.indirect_probes <= 16, "indirect_probes", "must be 0 to 16")?;
+        rule(usize::from(self.indirect_probes) <= HELPERS_MAX, "indirect_probes", "must be 0 to 16")?;
+        rule((1..=16).contains(&self.probe_pings), "probe_pings", "must be 1 to 16")?;
         rule((1..=64).contains(&self.suspicion_multiplier), "suspicion_multiplier", "must be 1 to 64")?;
         rule((1..=64).contains(&self.suspicion_max_multiplier), "suspicion_max_multiplier", "must be 1 to 64")?;
-        rule(self.suspicion_confirmations <= 8, "suspicion_confirmations", "must be 0 to 8")?;
+        rule(usize::from(self.suspicion_confirmations) < ACCUSERS_MAX, "suspicion_confirmations", "must be 0 to 8")?;
         rule((2..=1 << 24).contains(&self.members_max), "members_max", "must be 2 to 16,777,216")?;
         rule((1..=1 << 20).contains(&self.events_max), "events_max", "must be 1 to 1,048,576")?;
         rule(self.changes_max <= 1 << 20, "changes_max", "must be at most 1,048,576")?;

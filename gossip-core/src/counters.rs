@@ -83,6 +83,8 @@ counters! {
     relays_refused,
     /// Suspicions raised by this node.
     suspicions,
+    /// Suspicions raised by others that this node confirmed, having pinged the suspect for one of them in vain.
+    suspicions_seconded,
     /// Suspicions that turned into a death at this node.
     suspicions_confirmed,
     /// Suspicions whose time was extended because this node heard nobody.

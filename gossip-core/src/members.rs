@@ -47,6 +47,14 @@ impl<A: Address> Entry<A> {
     }
 }
 
+/// The running probe cycle: a random order of the places of the live list from `start` on, and how far it has come.
+#[derive(Debug, Clone)]
+struct Cycle {
+    start: u32,
+    order: Permutation,
+    next: u32,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Members<A: Address> {
     entries: Vec<Entry<A>>,
@@ -59,8 +67,7 @@ pub(crate) struct Members<A: Address> {
     metadata: HashMap<Slot, (u32, Box<[u8]>), FixedState>,
     digests: Digests,
     changes: Changes<A::Stored>,
-    /// The order of the running probe cycle and the next place in it.
-    cycle: Option<(Permutation, u32)>,
+    cycle: Option<Cycle>,
 }
 
 impl<A: Address> Members<A> {
@@ -196,12 +203,34 @@ impl<A: Address> Members<A> {
             entry.position = self.live.len() as u32;
             backlog::grow(&mut self.live, 1);
             self.live.push(slot);
+            self.shuffle_in(slot);
         } else if !live && entry.position != NOT_LIVE {
             let position = core::mem::replace(&mut entry.position, NOT_LIVE) as usize;
             self.live.swap_remove(position);
             if let Some(&moved) = self.live.get(position) {
                 self.entries[moved as usize].position = position as u32;
             }
+        }
+    }
+
+    /// Gives a newcomer, which is the last of the list of the live, a random one of the places that are still to be probed in the
+    /// running cycle (SWIM §4.3); who stood there is probed behind the others. Were newcomers just the last, nodes that learnt of
+    /// the same ones in the same order would not probe them for a whole cycle, and then all at the same time.
+    fn shuffle_in(&mut self, slot: Slot) {
+        let Some(Cycle { start, order, next }) = &self.cycle else { return };
+        let last = self.live.len() - 1;
+        // Those behind the cycle's range, the newcomer included, come in a random order already.
+        let (left, behind) = (order.len() - next, (last as u32 + 1).saturating_sub(start + order.len()));
+        let draw = ((self.hasher.hash_one((slot, *next)) >> 32) * u64::from(left + behind)) >> 32;
+        if draw >= u64::from(left) {
+            return;
+        }
+        let place = (start + order.at(next + draw as u32)) as usize;
+        if place < last {
+            let displaced = self.live[place];
+            self.live.swap(place, last);
+            self.entries[slot as usize].position = place as u32;
+            self.entries[displaced as usize].position = last as u32;
         }
     }
 
@@ -245,18 +274,23 @@ impl<A: Address> Members<A> {
             return None;
         }
         loop {
-            match &mut self.cycle {
-                Some((order, next)) if *next < order.len().max(count) => {
-                    let position = *next;
-                    *next += 1;
-                    // Members that joined during the cycle stand behind its range and follow in the order of joining.
-                    let place = if position < order.len() { order.at(position) } else { position };
-                    if let Some(&slot) = self.live.get(place as usize) {
-                        return Some(slot);
+            let mut start = 0;
+            if let Some(cycle) = &mut self.cycle {
+                if cycle.next < cycle.order.len() {
+                    let place = cycle.start + cycle.order.at(cycle.next);
+                    cycle.next += 1;
+                    match self.live.get(place as usize) {
+                        Some(&slot) => return Some(slot),
+                        None => continue,
                     }
                 }
-                _ => self.cycle = Some((Permutation::new(count, rng), 0)),
+                // What came to stand behind the range since follows, in a random order too.
+                start = cycle.start + cycle.order.len();
             }
+            if start >= count {
+                start = 0;
+            }
+            self.cycle = Some(Cycle { start, order: Permutation::new(count - start, rng), next: 0 });
         }
     }
 }
@@ -329,6 +363,34 @@ mod tests {
         members.insert(11, ALIVE, None);
         let joined = members.find(&11).unwrap();
         assert!((0..10).any(|_| members.next_probe(&mut rng) == Some(joined)));
+    }
+
+    #[test]
+    fn nodes_that_learnt_the_members_in_one_order_probe_them_in_different_ones() {
+        // A join through one seed: everybody knew `early` when its cycle began, and learns the rest in one order.
+        const NODES: u64 = 256;
+        for early in [1, 8, 48] {
+            let mut probes = [[0_u32; 65]; 2];
+            for seed in 0..NODES {
+                let mut rng = Rng::new(seed);
+                let mut members = Members::new(0, 0, Metadata::default(), seed);
+                (1..=early).for_each(|addr| _ = members.insert(addr, ALIVE, None));
+                members.next_probe(&mut rng);
+                (early + 1..=64).for_each(|addr| _ = members.insert(addr, ALIVE, None));
+                for i in 0..32 {
+                    let probed = members.next_probe(&mut rng).unwrap();
+                    probes[usize::from(i > 0)][probed as usize] += 1;
+                }
+            }
+            let most = *probes[0].iter().max().unwrap();
+            assert!(
+                most <= 14,
+                "{early}: {most} of {NODES} nodes probe the same member at the same time, 4 on average"
+            );
+            // 31 probes by 256 nodes: 124 for each of 64 members.
+            let last = probes[1][64];
+            assert!(last >= 80, "{early}: the last to join is probed {last} times in half a cycle");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! ```
 //! The Ping is repeated until it is answered or the period ends: a lost datagram is no reason to suspect anybody, and where
 //! nothing is lost nothing is repeated (not in the papers). With q a quarter of the probe timeout, of a member of which nothing
-//! is known the pings are q apart and helpers are asked at the probe timeout. Of a member whose round trips were measured
+//! is known the pings are q apart and helpers are asked at the probe timeout. (A quarter is what `probe_pings` = 4 asks for.) Of a member whose round trips were measured
 //! (see `rtt`), with RTO the time after which its answer is overdue:
 //!
 //! ```text
@@ -17,12 +17,13 @@
 //!   helpers asked     after min(4·RTO, probe timeout)
 //! ```
 //! So helpers come to the rescue of a quick member early, and a slow one is not pinged while its answer is on its way; the
-//! period ends when it would without a measurement, and with it falls the verdict. All of these spans are multiplied by the
+//! period ends when it would without a measurement, and with it falls the verdict. A helper pings every q for a whole period, and if
+//! that was in vain it confirms the suspicion (not in the papers). All of these spans are multiplied by the
 //! local health score + 1 (see `awareness`).
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::config::Config;
 use crate::members::Slot;
 use crate::time::Instant;
 
@@ -38,14 +39,15 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// For a probe timeout (scaled by the health), and the time after which the answer is overdue (scaled likewise) if that is known.
-    pub(crate) fn new(timeout: Duration, overdue: Option<Duration>) -> Self {
-        let quarter = timeout / PINGS_PER_TIMEOUT;
+    /// For a probe timeout (scaled by the health), the pings within it, and the time after which the answer is overdue (scaled
+    /// likewise) if that is known.
+    pub(crate) fn new(timeout: Duration, pings: u8, overdue: Option<Duration>) -> Self {
+        let quarter = timeout / u32::from(pings);
         let overdue = overdue.unwrap_or(quarter).max(Duration::from_micros(1));
         Self {
             first: overdue.min(timeout),
             repeat: overdue.min(quarter),
-            help: overdue.saturating_mul(PINGS_PER_TIMEOUT).min(timeout),
+            help: overdue.saturating_mul(u32::from(pings)).min(timeout),
         }
     }
 }
@@ -64,10 +66,11 @@ pub(crate) struct Probe<A> {
     pub(crate) acked: bool,
     /// The round trip is known.
     measured: bool,
-    /// Who was asked to help.
-    pub(crate) helpers: Vec<A>,
-    /// Who of them said Nack.
-    pub(crate) nacks: Vec<A>,
+    /// Who was asked to help: the first `asked` places.
+    helpers: [Slot; HELPERS_MAX],
+    asked: u8,
+    /// Who of them said Nack, a bit for each.
+    nacks: u16,
 }
 
 impl<A: Copy + Eq> Probe<A> {
@@ -82,8 +85,9 @@ impl<A: Copy + Eq> Probe<A> {
             patience,
             acked: false,
             measured: false,
-            helpers: Vec::new(),
-            nacks: Vec::new(),
+            helpers: [0; HELPERS_MAX],
+            asked: 0,
+            nacks: 0,
         }
     }
 
@@ -101,9 +105,24 @@ impl<A: Copy + Eq> Probe<A> {
         Some((self.seq + self.repeats) % SEQUENCES)
     }
 
-    /// Whether an answer with this number from `from` can be believed.
-    pub(crate) fn expects(&self, seq: u32, from: &A) -> bool {
-        self.repeat_of(seq).is_some() && (self.addr == *from || self.helpers.contains(from))
+    /// Whether an answer with this number can be that of the target, or passed on by a helper.
+    pub(crate) fn expects(&self, seq: u32) -> bool {
+        self.repeat_of(seq).is_some()
+    }
+
+    /// `helper` is asked; at most [`HELPERS_MAX`] are.
+    pub(crate) fn ask(&mut self, helper: Slot) {
+        self.helpers[usize::from(self.asked)] = helper;
+        self.asked += 1;
+    }
+
+    /// Whether the member in a slot was asked.
+    pub(crate) fn asked(&self, helper: Slot) -> bool {
+        self.place(helper).is_some()
+    }
+
+    fn place(&self, helper: Slot) -> Option<usize> {
+        self.helpers[..usize::from(self.asked)].iter().position(|&asked| asked == helper)
     }
 
     /// Which ping has this number, the first being 0.
@@ -121,15 +140,19 @@ impl<A: Copy + Eq> Probe<A> {
         (!core::mem::replace(&mut self.measured, true)).then(|| now.since(sent))
     }
 
-    pub(crate) fn on_nack(&mut self, from: A) {
-        if self.helpers.contains(&from) && !self.nacks.contains(&from) {
-            self.nacks.push(from);
+    pub(crate) fn on_nack(&mut self, helper: Slot) {
+        if let Some(place) = self.place(helper) {
+            self.nacks |= 1 << place;
         }
+    }
+
+    pub(crate) fn helpers(&self) -> u8 {
+        self.asked
     }
 
     /// Helpers that said nothing at all.
     pub(crate) fn silent_helpers(&self) -> u8 {
-        (self.helpers.len() - self.nacks.len()) as u8
+        self.asked - self.nacks.count_ones() as u8
     }
 }
 
@@ -140,14 +163,50 @@ pub(crate) struct Relay<A> {
     pub(crate) target: A,
     pub(crate) asker: A,
     pub(crate) asker_seq: u32,
+    /// When the target is pinged again; `None` when it no longer is.
+    pub(crate) retry: Option<Instant>,
     /// When the asker gets its Nack; `None` when it has had it.
     pub(crate) nack: Option<Instant>,
-    /// Until when an Ack is still passed on.
+    /// After a protocol period without an answer this node has made up its mind.
+    pub(crate) verdict: Option<Instant>,
+    /// Until when an Ack is still passed on, and the verdict remembered.
     pub(crate) expires: Instant,
 }
 
-/// Pings before helpers are asked.
-pub(crate) const PINGS_PER_TIMEOUT: u32 = 4;
+impl<A> Relay<A> {
+    pub(crate) fn new(now: Instant, seq: u32, target: A, asker: A, asker_seq: u32, config: &Config) -> Self {
+        let period = config.probe_interval;
+        Self {
+            seq,
+            target,
+            asker,
+            asker_seq,
+            retry: (config.probe_pings > 1).then_some(now + retry_after(config)),
+            // The Nack must be with the asker before its period ends: at four fifths of the probe timeout (memberlist's value).
+            nack: Some(now + config.probe_timeout / 5 * 4),
+            verdict: config.helpers_confirm.then_some(now + period),
+            expires: if config.helpers_confirm { now + period.saturating_mul(2) } else { now + period },
+        }
+    }
+
+    /// When to look at it next.
+    pub(crate) fn deadline(&self) -> Instant {
+        [self.retry, self.nack, self.verdict].into_iter().flatten().fold(self.expires, Instant::min)
+    }
+
+    /// Whether it was tried for a whole period in vain.
+    pub(crate) fn failed(&self, config: &Config) -> bool {
+        config.helpers_confirm && self.verdict.is_none()
+    }
+}
+
+/// Time between two pings of a helper.
+pub(crate) fn retry_after(config: &Config) -> Duration {
+    config.probe_timeout / u32::from(config.probe_pings)
+}
+
+/// The most helpers that a probe can have.
+pub(crate) const HELPERS_MAX: usize = 16;
 
 /// Most pings of one probe, however long the period is.
 const PINGS_MAX: u32 = 64;
@@ -168,23 +227,28 @@ mod tests {
     #[test]
     fn hand_worked_patience() {
         let patience = |first, repeat, help| Patience { first: MS(first), repeat: MS(repeat), help: MS(help) };
-        assert_eq!(Patience::new(MS(500), None), patience(125, 125, 500), "nothing known: as configured");
-        assert_eq!(Patience::new(MS(500), Some(MS(30))), patience(30, 30, 120), "quick");
-        assert_eq!(Patience::new(MS(500), Some(MS(125))), patience(125, 125, 500));
-        assert_eq!(Patience::new(MS(500), Some(MS(300))), patience(300, 125, 500), "slow");
-        assert_eq!(Patience::new(MS(500), Some(MS(9_000))), patience(500, 125, 500), "never later than configured");
+        assert_eq!(Patience::new(MS(500), 4, None), patience(125, 125, 500), "nothing known: as configured");
+        assert_eq!(Patience::new(MS(500), 4, Some(MS(30))), patience(30, 30, 120), "quick");
+        assert_eq!(Patience::new(MS(500), 4, Some(MS(125))), patience(125, 125, 500));
+        assert_eq!(Patience::new(MS(500), 4, Some(MS(300))), patience(300, 125, 500), "slow");
+        assert_eq!(Patience::new(MS(500), 4, Some(MS(9_000))), patience(500, 125, 500), "never later than configured");
     }
 
     #[test]
     fn every_ping_is_known_by_its_number_and_the_round_trip_is_that_of_the_one_answered() {
         let at = |ms: u64| Instant::from_millis(1_000 + ms);
-        let new = || Probe::new(0, 7_u16, SEQUENCES - 2, at(0), Patience::new(MS(500), None));
+        let new = || Probe::new(0, 7_u16, SEQUENCES - 2, at(0), Patience::new(MS(500), 4, None));
         let mut probe = new();
         let numbers = [125, 250, 375].map(|ms| probe.repeat(at(ms)).unwrap());
         assert_eq!(numbers, [SEQUENCES - 1, 0, 1], "the numbers begin again");
-        assert!([SEQUENCES - 2, SEQUENCES - 1, 0, 1].iter().all(|&seq| probe.expects(seq, &7)));
-        assert!(![SEQUENCES - 3, 2, SEQUENCES, u32::MAX].iter().any(|&seq| probe.expects(seq, &7)));
-        assert!(!probe.expects(0, &8), "who was not asked cannot answer");
+        assert!([SEQUENCES - 2, SEQUENCES - 1, 0, 1].iter().all(|&seq| probe.expects(seq)));
+        assert!(![SEQUENCES - 3, 2, SEQUENCES, u32::MAX].iter().any(|&seq| probe.expects(seq)));
+        probe.ask(5);
+        assert!(probe.asked(5) && !probe.asked(6) && !probe.asked(0), "who was not asked cannot answer");
+        probe.on_nack(5);
+        probe.on_nack(5);
+        probe.on_nack(6);
+        assert_eq!((probe.helpers(), probe.silent_helpers()), (1, 0));
         assert_eq!(probe.measure(0, at(400)), None, "when that one was sent was not kept");
         assert_eq!(probe.measure(SEQUENCES - 2, at(410)), Some(MS(410)));
         assert_eq!(probe.measure(1, at(411)), None, "once is enough");

@@ -1,39 +1,48 @@
 //! How long a suspected member may refute (SWIM §4.2, Lifeguard, LHA-Suspicion).
 //!
 //! ```text
-//!   min = α · max(1, log10 N) · T′          max = β · min
+//!   min = max(α · max(1, log10 N) · T′, suspicion_min)          max = β · min
 //!   timeout(c) = max(min, max − (max − min) · log(c + 1) / log(K + 1))      c of K confirmations
 //! ```
 //! A suspicion that nobody else confirms may be this node's own fault and waits long; each independent confirmation
 //! shortens it (LHA-Suspicion). With K = 0, or in a cluster too small for confirmations, the timeout is `min`.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::address::Address;
 use crate::config::Config;
 use crate::time::Instant;
 
+/// Most accusers that count: the first, and the greatest K.
+pub(crate) const ACCUSERS_MAX: usize = 9;
+
 /// One running suspicion.
 #[derive(Debug, Clone)]
-pub(crate) struct Suspicion<A> {
+pub(crate) struct Suspicion<A: Address> {
     started: Instant,
-    /// The distinct accusers, the first one included.
-    accusers: Vec<A>,
+    /// The distinct accusers, the first one included; the rest of the places is unused.
+    accusers: [A::Stored; ACCUSERS_MAX],
+    count: u8,
+    /// Which of them is named next.
+    turn: u8,
     /// K: how many more than the first count.
     confirmations_max: u8,
     min: Duration,
     max: Duration,
 }
 
-impl<A: Copy + Eq> Suspicion<A> {
+impl<A: Address> Suspicion<A> {
     /// A suspicion raised by `accuser` in a cluster of `members`.
     pub(crate) fn new(now: Instant, accuser: A, members: u32, config: &Config) -> Self {
         // Two nodes can never count as helpers: this one and the target.
         let possible = members.saturating_sub(2).min(u32::from(config.suspicion_confirmations));
-        let min = scaled(config.probe_interval.saturating_mul(u32::from(config.suspicion_multiplier)), members);
+        let min = scaled(config.probe_interval.saturating_mul(u32::from(config.suspicion_multiplier)), members)
+            .max(config.suspicion_min);
         Self {
             started: now,
-            accusers: alloc::vec![accuser],
+            accusers: [accuser.into(); ACCUSERS_MAX],
+            count: 1,
+            turn: 0,
             confirmations_max: possible as u8,
             min,
             max: min.saturating_mul(u32::from(config.suspicion_max_multiplier)),
@@ -42,21 +51,31 @@ impl<A: Copy + Eq> Suspicion<A> {
 
     /// Another accusation. True when it is a new confirmation, which is worth telling on.
     pub(crate) fn confirm(&mut self, accuser: A) -> bool {
-        if self.confirmations() >= self.confirmations_max || self.accusers.contains(&accuser) {
+        let accuser = A::Stored::from(accuser);
+        let count = usize::from(self.count);
+        if self.confirmations() >= self.confirmations_max || self.accusers[..count].contains(&accuser) {
             return false;
         }
-        self.accusers.push(accuser);
+        self.accusers[count] = accuser;
+        self.turn = self.count;
+        self.count += 1;
         true
     }
 
-    /// The accuser to name when this suspicion is told on: the newest.
-    pub(crate) fn accuser(&self) -> Option<A> {
-        self.accusers.last().copied()
+    /// The accuser to name when this suspicion is told on: the newest first, then the others in turn, so that who hears it
+    /// from several gets to know them all.
+    pub(crate) fn accuser(&self) -> A {
+        self.accusers[usize::from(self.turn)].into()
+    }
+
+    /// It was told on.
+    pub(crate) fn on_told(&mut self) {
+        self.turn = self.turn.checked_sub(1).unwrap_or(self.count - 1);
     }
 
     /// The first accuser.
-    pub(crate) fn first_accuser(&self) -> Option<A> {
-        self.accusers.first().copied()
+    pub(crate) fn first_accuser(&self) -> A {
+        self.accusers[0].into()
     }
 
     /// When the suspect is to be declared dead, as it stands.
@@ -71,7 +90,7 @@ impl<A: Copy + Eq> Suspicion<A> {
 
     /// Accusers beside the first.
     pub(crate) fn confirmations(&self) -> u8 {
-        (self.accusers.len() - 1) as u8
+        self.count - 1
     }
 }
 
@@ -153,18 +172,23 @@ mod tests {
     #[test]
     fn only_distinct_accusers_confirm_and_only_k_of_them() {
         let config = Config::lan();
-        let mut suspicion = Suspicion::new(Instant::ZERO, 1_u16, 100, &config);
+        let mut suspicion = Suspicion::<u16>::new(Instant::ZERO, 1, 100, &config);
         let unconfirmed = suspicion.deadline();
         assert!(!suspicion.confirm(1), "the first accuser cannot confirm itself");
         assert!(suspicion.confirm(2) && suspicion.confirm(3) && suspicion.confirm(4));
         assert!(!suspicion.confirm(5), "K = 3 are enough");
         assert!(suspicion.deadline() < unconfirmed);
-        assert_eq!(suspicion.accuser(), Some(4));
+        let told: [u16; 5] = core::array::from_fn(|_| {
+            let accuser = suspicion.accuser();
+            suspicion.on_told();
+            accuser
+        });
+        assert_eq!(told, [4, 3, 2, 1, 4], "the newest first");
     }
 
     #[test]
     fn two_nodes_cannot_wait_for_confirmations() {
         let config = Config::lan();
-        assert_eq!(Suspicion::new(Instant::ZERO, 1_u16, 2, &config).deadline(), Instant::ZERO + S(4));
+        assert_eq!(Suspicion::<u16>::new(Instant::ZERO, 1, 2, &config).deadline(), Instant::ZERO + S(3));
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{Entry, SELF, Slot};
-use crate::probe::{PINGS_PER_TIMEOUT, Patience, Probe, RELAYS_MAX, Relay, SEQUENCES};
+use crate::probe::{Patience, Probe, SEQUENCES};
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -37,19 +37,22 @@ impl<A: Address> Node<A> {
         self.probe = Some(Probe::new(target, addr, seq, now, patience));
         self.counters.probes += 1;
         self.timers.set(Timer::ProbeTimeout, now + patience.help);
-        self.timers.set(Timer::ProbeRetry, now + patience.first);
+        if self.config.probe_pings > 1 {
+            self.timers.set(Timer::ProbeRetry, now + patience.first);
+        }
         self.enqueue(Outgoing::Ping { to: addr, seq });
     }
 
     /// How long to wait for this member.
     fn patience(&self, target: Slot) -> Patience {
-        let Config { probe_timeout, probe_timeout_min, .. } = self.config;
+        let Config { probe_timeout, probe_timeout_min, probe_pings, .. } = self.config;
         let overdue = if probe_timeout_min < probe_timeout {
-            self.round_trips.overdue_after(target, probe_timeout_min / PINGS_PER_TIMEOUT)
+            self.round_trips.overdue_after(target, probe_timeout_min / u32::from(probe_pings))
         } else {
             None
         };
-        Patience::new(self.awareness.scale(probe_timeout), overdue.map(|overdue| self.awareness.scale(overdue)))
+        let overdue = overdue.map(|overdue| self.awareness.scale(overdue));
+        Patience::new(self.awareness.scale(probe_timeout), probe_pings, overdue)
     }
 
     /// The probe has no answer yet: ping again.
@@ -66,7 +69,7 @@ impl<A: Address> Node<A> {
     /// The direct answer did not come in time: ask others.
     pub(super) fn on_probe_timeout(&mut self, now: Instant, deadline: Instant) {
         let Some(probe) = self.probe.as_mut().filter(|probe| !probe.acked) else { return };
-        let configured = Patience::new(self.awareness.scale(self.config.probe_timeout), None);
+        let configured = Patience::new(self.awareness.scale(self.config.probe_timeout), self.config.probe_pings, None);
         let waited_for_a_quick_one = core::mem::replace(&mut probe.patience, configured).help < configured.help;
         // Served late: the answer may lie unread, as it would not with the time that was configured.
         if waited_for_a_quick_one && now.since(deadline) >= configured.repeat {
@@ -79,11 +82,11 @@ impl<A: Address> Node<A> {
         let count = usize::from(self.config.indirect_probes);
         self.members.random_peers(count, Some(target), &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
-            let helper = self.members.entry(self.drawn[i]).addr();
             if let Some(probe) = &mut self.probe {
-                probe.helpers.push(helper);
+                probe.ask(self.drawn[i]);
             }
-            self.enqueue(Outgoing::PingReq { to: helper, seq, target: addr });
+            let to = self.members.entry(self.drawn[i]).addr();
+            self.enqueue(Outgoing::PingReq { to, seq, target: addr });
         }
     }
 
@@ -97,7 +100,7 @@ impl<A: Address> Node<A> {
         self.clear_probe_timers();
         let Some(probe) = self.probe.take().filter(|probe| !probe.acked) else { return };
         self.counters.probes_failed += 1;
-        let (helpers, silent) = (probe.helpers.len() as u8, probe.silent_helpers());
+        let (helpers, silent) = (probe.helpers(), probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
         self.events.push_back(Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
         // Whatever was measured says nothing about when it will answer again.
@@ -117,21 +120,26 @@ impl<A: Address> Node<A> {
                 let claim = Claim { incarnation, state: MemberState::Suspect };
                 self.apply(now, slot, claim, None, None, local);
             }
-            MemberState::Suspect => self.confirm_suspicion(slot, local, None),
+            MemberState::Suspect => {
+                self.confirm_suspicion(slot, local, None);
+            }
             MemberState::Dead | MemberState::Left => {}
         }
     }
 
     /// `accuser` suspects a suspect as well.
-    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A, told_by: Option<A>) {
-        let Some(suspicion) = self.suspicions.get_mut(&slot) else { return };
-        if suspicion.confirm(accuser) {
-            let (deadline, confirmations) = (suspicion.deadline(), suspicion.confirmations());
-            let addr = self.members.entry(slot).addr();
-            self.events.push_back(Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
-            self.watch_suspicion(deadline, slot);
-            self.updates.insert(slot);
+    /// True when that is news.
+    pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A, told_by: Option<A>) -> bool {
+        let Some(suspicion) = self.suspicions.get_mut(&slot) else { return false };
+        if !suspicion.confirm(accuser) {
+            return false;
         }
+        let (deadline, confirmations) = (suspicion.deadline(), suspicion.confirmations());
+        let addr = self.members.entry(slot).addr();
+        self.events.push_back(Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
+        self.watch_suspicion(deadline, slot);
+        self.updates.insert(slot);
+        true
     }
 
     pub(super) fn watch_suspicion(&mut self, deadline: Instant, slot: Slot) {
@@ -176,7 +184,8 @@ impl<A: Address> Node<A> {
     /// and a suspect could not refute. That only suspects are silent is no sign of it: where most members crashed, the
     /// others hear little for a while. (Not in the papers.)
     fn is_deaf(&self, now: Instant) -> bool {
-        self.unanswered
+        self.config.self_doubt
+            && self.unanswered
             && now.since(self.heard) > self.config.probe_interval.saturating_mul(2)
             && self.members.peers().len() > self.suspicions.len()
     }
@@ -186,7 +195,7 @@ impl<A: Address> Node<A> {
     pub(super) fn notice_silence(&mut self, now: Instant) {
         let unanswered = core::mem::take(&mut self.unanswered);
         let silence = now.since(core::mem::replace(&mut self.heard, now));
-        if !unanswered || silence <= self.config.probe_interval.saturating_mul(2) {
+        if !self.config.self_doubt || !unanswered || silence <= self.config.probe_interval.saturating_mul(2) {
             return;
         }
         self.extend_suspicions(silence);
@@ -201,18 +210,23 @@ impl<A: Address> Node<A> {
     /// time and lie unread: nobody is to be blamed for that time. (Not in the papers.)
     pub(super) fn notice_stall(&mut self, now: Instant) {
         let late = self.timers.next().map_or(Duration::ZERO, |deadline| now.since(deadline));
-        if late <= self.config.probe_timeout {
+        if !self.config.self_doubt || late <= self.config.probe_timeout {
             return;
         }
         self.counters.stalls += 1;
         self.awareness.on_stall(self.config.awareness_max);
         self.probe = None;
         self.clear_probe_timers();
+        self.relays.clear();
         self.extend_suspicions(late);
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.expects(seq, &from)) {
+        let Self { probe, members, .. } = self;
+        let believed = |probe: &&mut Probe<A>| {
+            probe.expects(seq) && (probe.addr == from || members.find(&from).is_some_and(|helper| probe.asked(helper)))
+        };
+        if let Some(probe) = probe.as_mut().filter(believed) {
             if !core::mem::replace(&mut probe.acked, true) {
                 self.awareness.on_probe_success();
             }
@@ -224,10 +238,7 @@ impl<A: Address> Node<A> {
             }
             return;
         }
-        if let Some(i) = self.relays.iter().position(|relay| relay.seq == seq && relay.target == from) {
-            let relay = self.relays.swap_remove(i);
-            self.enqueue(Outgoing::Ack { to: relay.asker, seq: relay.asker_seq });
-        }
+        self.on_relayed_ack(from, seq);
     }
 
     fn on_round_trip(&mut self, slot: Slot, addr: A, rtt: Duration) {
@@ -240,39 +251,10 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn on_nack(&mut self, from: A, seq: u32) {
+        let Some(helper) = self.members.find(&from) else { return };
         if let Some(probe) = self.probe.as_mut().filter(|probe| probe.seq == seq) {
-            probe.on_nack(from);
+            probe.on_nack(helper);
         }
-    }
-
-    /// Somebody asks this node to probe for it.
-    pub(super) fn on_ping_req(&mut self, now: Instant, asker: A, asker_seq: u32, target: A) {
-        if target == self.local() {
-            self.enqueue(Outgoing::Ack { to: asker, seq: asker_seq });
-            return;
-        }
-        // Only members are probed: a request must not make this node send to anybody in the world.
-        if self.relays.len() >= RELAYS_MAX || self.members.find(&target).is_none() {
-            self.counters.relays_refused += 1;
-            return;
-        }
-        let seq = self.next_relay();
-        // The Nack must be with the asker before its period ends: at four fifths of the probe timeout (memberlist's value).
-        let nack = Some(now + self.config.probe_timeout / 5 * 4);
-        let expires = now + self.config.probe_interval;
-        self.relays.push(Relay { seq, target, asker, asker_seq, nack, expires });
-        self.enqueue(Outgoing::Ping { to: target, seq });
-    }
-
-    pub(super) fn expire_relays(&mut self, now: Instant) {
-        for i in 0..self.relays.len() {
-            let Relay { nack, asker, asker_seq, .. } = self.relays[i];
-            if nack.is_some_and(|due| due <= now) {
-                self.relays[i].nack = None;
-                self.enqueue(Outgoing::Nack { to: asker, seq: asker_seq });
-            }
-        }
-        self.relays.retain(|relay| relay.expires > now);
     }
 
     /// This node is said to be something else than alive, or to have a higher incarnation (that of a former life): raise it

@@ -6,6 +6,7 @@ mod failure;
 mod queue;
 mod read;
 mod receive;
+mod relay;
 mod restore;
 #[cfg(feature = "keyring")]
 mod seal;
@@ -285,7 +286,7 @@ impl<A: Address> Node<A> {
             self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
             self.rumors.next_expiry(),
             self.tombstones.front().map(|&(forget, ..)| forget),
-            self.relays.iter().map(|relay| relay.nack.unwrap_or(relay.expires)).min(),
+            self.relays.iter().map(Relay::deadline).min(),
         ]
         .into_iter()
         .flatten()
@@ -479,7 +480,7 @@ impl<A: Address> Node<A> {
             }
         }
         self.expire_suspicions(now);
-        self.expire_relays(now);
+        self.serve_relays(now);
         self.rumors.expire(now);
         self.deliver_overdue(now);
         self.forget_tombstones(now);
@@ -537,6 +538,7 @@ impl<A: Address> Node<A> {
             let deadline = suspicion.deadline();
             self.suspicions.insert(slot, suspicion);
             self.watch_suspicion(deadline, slot);
+            self.second(slot);
         }
         if !claim.state.is_live() {
             self.bury(now, slot, claim.incarnation);
@@ -553,7 +555,7 @@ impl<A: Address> Node<A> {
                 told_by,
                 accuser: match claim.state {
                     MemberState::Suspect => Some(accuser),
-                    MemberState::Dead => suspicion.as_ref().and_then(Suspicion::first_accuser),
+                    MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
                     MemberState::Alive | MemberState::Left => None,
                 },
                 confirmations: match claim.state {

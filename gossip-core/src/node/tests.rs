@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::*;
-use crate::wire::{Encoder, Item, Message, Sender, Update};
+use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
 mod metadata;
 mod restore;
@@ -51,6 +51,25 @@ fn a_member_that_is_accused_and_buried_a_thousand_times_costs_no_more_than_one()
             while node.poll_transmit(now, &mut [0; 1400]).is_some() || node.poll_event().is_some() {}
         }
         assert!(node.member(&5).is_none(), "forgotten in the end");
+    }
+}
+
+#[test]
+fn only_the_buddy_system_tells_a_suspect_what_nobody_else_is_told_any_more() {
+    for buddy_system in [true, false] {
+        let mut node = Node::new(NOW, Config { buddy_system, ..Config::lan() }, &Setup::new(1_u16)).unwrap();
+        let suspect = Claim { incarnation: 1, state: MemberState::Suspect };
+        node.handle(NOW, Input::Datagram { from: 7, bytes: &claims(5, [suspect].into_iter()) }).unwrap();
+        while !node.updates.is_empty() {
+            node.enqueue(Outgoing::Ack { to: 7, seq: 1 });
+            node.poll_transmit(NOW, &mut [0; 1400]);
+        }
+        node.enqueue(Outgoing::Ack { to: 5, seq: 1 });
+        let mut buffer = [0; 1400];
+        let mut sent = core::iter::from_fn(|| node.poll_transmit(NOW, &mut buffer));
+        let len = sent.find(|transmit| transmit.to == 5).unwrap().len;
+        let told = wire::decode::<u16>(&buffer[..len], Config::lan().cluster).unwrap().items.count();
+        assert_eq!(told, usize::from(buddy_system));
     }
 }
 

@@ -163,7 +163,9 @@ impl<A: Address> Node<A> {
     /// whatever is sent to it.
     fn push_about_receiver(&self, encoder: &mut Encoder<'_>, to: A) {
         let Some(slot) = self.members.find(&to) else { return };
-        if self.members.entry(slot).state != MemberState::Alive {
+        let state = self.members.entry(slot).state;
+        // A suspect learns it by chance without the Buddy System; the dead and the departed do in any case, to come back.
+        if state != MemberState::Alive && (self.config.buddy_system || state != MemberState::Suspect) {
             encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot))));
         }
     }
@@ -187,9 +189,14 @@ impl<A: Address> Node<A> {
             if encoder.room() < ITEM_MIN {
                 return Offer::Full;
             }
-            let update = told(members, slot, suspicions.get(&slot));
-            let last = times >= view.transmissions;
-            if encoder.push(&Item::Update(update)) { Offer::Sent { last } } else { Offer::Skip }
+            let mut suspicion = suspicions.get_mut(&slot);
+            if !encoder.push(&Item::Update(told(members, slot, suspicion.as_deref()))) {
+                return Offer::Skip;
+            }
+            if let Some(suspicion) = &mut suspicion {
+                suspicion.on_told();
+            }
+            Offer::Sent { last: times >= view.transmissions }
         });
     }
 
@@ -281,7 +288,7 @@ fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&
     Update {
         addr: entry.addr(),
         claim: entry.claim(),
-        accuser: suspicion.and_then(Suspicion::accuser),
+        accuser: suspicion.map(Suspicion::accuser),
         metadata: stated(members, slot).filter(|_| entry.state == MemberState::Alive),
     }
 }

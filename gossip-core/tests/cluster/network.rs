@@ -208,6 +208,11 @@ impl Cluster {
         }
     }
 
+    /// What the first send does not arrive at the others; the other way it does.
+    pub fn block_one_way(&mut self, senders: &[u16], receivers: &[u16]) {
+        self.blocked.extend(senders.iter().flat_map(|&from| receivers.iter().map(move |&to| (from, to))));
+    }
+
     pub fn unblock_all(&mut self) {
         self.blocked.clear();
     }

@@ -25,12 +25,57 @@ fn a_crash_is_declared_by_every_survivor_and_nothing_else_is() {
 fn a_crash_is_not_declared_before_the_shortest_suspicion() {
     // α = 4, N = 10, T′ = 1 s: a confirmed suspicion lasts 4 s, and the probe that raises it at least one period more
     // than its start.
-    let mut cluster = Cluster::converged(5, Config::lan(), 10);
+    let mut cluster = Cluster::converged(5, Config { suspicion_multiplier: 4, ..Config::lan() }, 10);
     cluster.crash(2);
-    cluster.run_for(Duration::from_millis(3_900));
+    cluster.run_for(Duration::from_millis(4_900));
     assert!(cluster.deaths().is_empty());
     cluster.run_for(S(30));
     assert_eq!(cluster.deaths().len(), 9);
+}
+
+#[test]
+fn helpers_that_pinged_in_vain_bring_the_confirmations() {
+    let slowest = [true, false].map(|helpers_confirm| {
+        let config = Config { helpers_confirm, ..Config::lan() };
+        let from_suspicion_to_all = |seed| {
+            let mut cluster = Cluster::converged(seed, config.clone(), 24);
+            cluster.crash(2);
+            let suspected = |cluster: &Cluster| {
+                cluster.up().any(|(_, host)| host.node.member(&2).is_some_and(|it| it.state == MemberState::Suspect))
+            };
+            cluster.run_until(S(30), suspected).expect("somebody's turn comes");
+            let took = cluster.run_until(S(60), Cluster::is_complete).expect("all learn it");
+            let seconded: u64 = cluster.up().map(|(_, host)| host.node.counters().suspicions_seconded).sum();
+            assert_eq!(seconded > 0, helpers_confirm, "{seconded} seconded");
+            took
+        };
+        (0..6).map(from_suspicion_to_all).max().expect("six")
+    });
+    // The shortest suspicion is 3 s, and what is left is the spread of the news.
+    assert!(slowest[0] <= Duration::from_millis(3_800) && slowest[1] >= S(5), "{slowest:?}");
+}
+
+#[test]
+fn a_node_that_hears_nothing_gets_nobody_else_buried() {
+    let mut cluster = Cluster::converged(18, Config { self_doubt: false, ..Config::lan() }, 24);
+    let others: Vec<u16> = (2..=24).collect();
+    // It speaks and does not hear: it accuses one after the other, no helper agrees, and each refutes.
+    cluster.block_one_way(&others, &[1]);
+    cluster.run_for(S(20));
+    assert!(cluster.host(1).node.counters().suspicions > 0);
+    assert!(cluster.deaths().iter().all(|&(by, of)| by == 1 || of == 1), "{:?}", cluster.deaths());
+}
+
+#[test]
+fn who_pauses_for_two_and_a_half_seconds_is_not_buried() {
+    let mut cluster = Cluster::converged(19, Config::lan(), 32);
+    for addr in 1..=12 {
+        cluster.pause(addr, Duration::from_millis(2_500));
+        cluster.run_for(S(5));
+    }
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    let refuted: u64 = cluster.up().map(|(_, host)| host.node.counters().refutations).sum();
+    assert!(refuted >= 6, "{refuted} of 12 pauses were noticed");
 }
 
 #[test]
