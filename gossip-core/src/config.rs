@@ -152,6 +152,10 @@ pub struct Config {
     pub tombstone_lifetime: Duration,
     /// Most members, the dead and departed included. Claims about others are refused and counted.
     pub members_max: usize,
+    /// Most members whose network coordinates are remembered (see [`coordinate`](crate::coordinate)); 0: no coordinates. Otherwise
+    /// each `Ping` and `Ack` carries 8 to 20 bytes more. Larger: about 150 bytes of memory for each that is heard of; in a
+    /// cluster larger than this only those are known that spoke lately, and outliers of round trips are not taken out.
+    pub coordinates_max: usize,
     /// Longest metadata of a member, bytes.
     pub metadata_max: usize,
     /// Most changes of the membership that are kept for [`changes_since`](crate::Node::changes_since), each at the size of an
@@ -202,6 +206,7 @@ impl Config {
             ordered_max: 256,
             tombstone_lifetime: Duration::from_secs(60),
             members_max: 65_536,
+            coordinates_max: 0,
             metadata_max: 256,
             changes_max: 1024,
             datagram_max: 1400,
@@ -277,6 +282,7 @@ impl Config {
         rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
         rule(self.datagrams_per_second_max <= 1_000_000, "datagrams_per_second_max", "must be at most 1,000,000")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;
+        rule(self.coordinates_max <= 1 << 24, "coordinates_max", "must be at most 16,777,216")?;
         rule(self.metadata_max <= 256, "metadata_max", "must be at most 256 bytes")
     }
 }

@@ -81,6 +81,8 @@ counters! {
     probes_failed,
     /// Requests to probe for others that were refused.
     relays_refused,
+    /// Coordinates of members forgotten because of the bound.
+    coordinates_evicted,
     /// Suspicions raised by this node.
     suspicions,
     /// Suspicions raised by others that this node confirmed, having pinged the suspect for one of them in vain.

@@ -53,6 +53,7 @@ mod awareness;
 mod backlog;
 mod changes;
 pub mod config;
+pub mod coordinate;
 mod counters;
 pub mod io;
 #[cfg(feature = "keyring")]
@@ -79,6 +80,7 @@ pub mod wire;
 
 pub use address::{Address, CompactSocketAddr};
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
+pub use coordinate::Coordinate;
 pub use counters::Counters;
 pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};
 #[cfg(feature = "keyring")]

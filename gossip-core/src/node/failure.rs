@@ -247,6 +247,9 @@ impl<A: Address> Node<A> {
         if same && self.config.probe_timeout_min < self.config.probe_timeout {
             self.round_trips.sample(slot, rtt, self.members.len());
         }
+        if let Some(coordinates) = &mut self.coordinates {
+            coordinates.on_round_trip(&addr, rtt, &mut self.rng);
+        }
         self.events.push_back(Event::Rtt { addr, rtt });
     }
 

@@ -13,6 +13,7 @@ mod seal;
 mod spread;
 mod transmit;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -22,6 +23,7 @@ use crate::address::Address;
 use crate::awareness::Awareness;
 use crate::backlog::Backlog;
 use crate::config::{Config, ConfigError, event_payload_max};
+use crate::coordinate::{Coordinate, Coordinates};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 #[cfg(feature = "keyring")]
@@ -154,6 +156,8 @@ pub struct Node<A: Address> {
     next_ping: u32,
     last_relay: u32,
     round_trips: RoundTrips,
+    /// Unless they are switched off.
+    coordinates: Option<Box<Coordinates<A>>>,
     /// When the last datagram of another node was accepted.
     heard: Instant,
     /// Whether a member that is not suspected owes the answer to a probe since then.
@@ -216,6 +220,7 @@ impl<A: Address> Node<A> {
             next_ping: rng.below(SEQUENCES),
             last_relay: 0,
             round_trips: RoundTrips::default(),
+            coordinates: (config.coordinates_max > 0).then(|| Box::new(Coordinates::new(config.coordinates_max))),
             heard: now,
             unanswered: false,
             sync_opened: None,
@@ -341,6 +346,21 @@ impl<A: Address> Node<A> {
     #[must_use]
     pub fn round_trip(&self, addr: &A) -> Option<core::time::Duration> {
         self.members.find(addr).and_then(|slot| self.round_trips.smoothed(slot))
+    }
+
+    /// Where this node is in the space of round trips. `None` when coordinates are switched off
+    /// ([`Config::coordinates_max`]).
+    #[must_use]
+    pub fn coordinate(&self) -> Option<Coordinate> {
+        self.coordinates.as_ref().map(|coordinates| coordinates.own())
+    }
+
+    /// Where a live member is, if it told so and that is remembered.
+    #[must_use]
+    pub fn coordinate_of(&self, addr: &A) -> Option<Coordinate> {
+        let coordinates = self.coordinates.as_ref()?;
+        self.members.find(addr).filter(|&slot| self.members.entry(slot).state.is_live())?;
+        if *addr == self.local() { Some(coordinates.own()) } else { coordinates.of(addr) }
     }
 
     /// Digest of the live members and of the kept events: two nodes with equal digests know the same, but for a chance of

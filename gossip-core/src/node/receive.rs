@@ -76,6 +76,11 @@ impl<A: Address> Node<A> {
             match item {
                 Item::Update(update) => self.on_update(now, from, &update),
                 Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
+                Item::Coordinate(coordinate) => {
+                    if let Some(coordinates) = self.coordinates.as_mut().filter(|_| sender_is_live) {
+                        self.counters.coordinates_evicted += u64::from(coordinates.on_told(from, coordinate));
+                    }
+                }
             }
         }
         if !self.fresh.is_empty() {

@@ -143,6 +143,9 @@ impl<A: Address> Node<A> {
     fn encode_plain(&mut self, now: Instant, buffer: &mut [u8], to: A, message: &Message<'_, A>) -> Option<usize> {
         let mut encoder = self.encoder(buffer, message)?;
         self.push_about_receiver(&mut encoder, to);
+        if let (Some(coordinates), Message::Ping { .. } | Message::Ack { .. }) = (&self.coordinates, message) {
+            encoder.push(&Item::<A>::Coordinate(coordinates.own()));
+        }
         if !matches!(message, Message::Join) {
             self.push_news(now, &mut encoder, self.config.strategy.carries(message));
         }

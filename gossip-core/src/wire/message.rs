@@ -8,6 +8,7 @@ use super::rumor::{Rumor, TAG_RUMOR};
 use super::{HEADER_LEN, MAGIC, MAGIC_SEALED, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
+use crate::coordinate::Coordinate;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::sync::BUCKET_BITS_MAX;
 
@@ -160,6 +161,8 @@ pub enum Item<'a, A> {
     Update(Update<'a, A>),
     /// An event.
     Rumor(Rumor<'a, A>),
+    /// Where the sender is; see [`coordinate`](crate::coordinate).
+    Coordinate(Coordinate),
 }
 
 /// A datagram whose every byte was checked.
@@ -213,6 +216,7 @@ impl<'a, A: Address> Items<'a, A> {
             tag if tag & 0b1101_0000 == TAG_UPDATE => {
                 read_update(tag, reader, &mut self.previous).map(|update| Some(Item::Update(update)))
             }
+            TAG_COORDINATE => Coordinate::read(reader).map(|coordinate| Some(Item::Coordinate(coordinate))),
             tag if tag & TAG_KINDS == TAG_EXTENSION && self.newer => reader.string(STRING_MAX).map(|_| None),
             _ => None,
         }
@@ -240,6 +244,7 @@ const TAG_KINDS: u8 = 0b1100_0000;
 /// Left to later versions: a length and as many bytes follow.
 const TAG_EXTENSION: u8 = 0b0000_0000;
 const TAG_UPDATE: u8 = 0b0100_0000;
+const TAG_COORDINATE: u8 = 0b1100_0000;
 const DELTA: u8 = 0b10_0000;
 const HAS_METADATA: u8 = 0b1000;
 const HAS_INCARNATION: u8 = 0b100;
@@ -437,6 +442,9 @@ impl<'b> Encoder<'b> {
                 write_update(&mut self.writer, update, &self.previous).map(|previous| self.previous = previous)
             }
             Item::Rumor(rumor) => rumor.write(&mut self.writer),
+            Item::Coordinate(coordinate) => {
+                self.writer.u8(TAG_COORDINATE).and_then(|()| coordinate.write(&mut self.writer))
+            }
         };
         if written.is_none() {
             self.writer.truncate(len);

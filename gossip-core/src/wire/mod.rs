@@ -20,6 +20,8 @@
 //!    rumor   10 0o l0 pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
 //!                           ordered event before it is v, 0 for none], length v, payload
 //!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low
+//!    place   11 00 00 00    error u8 (in 1/64, 1 to 96), height v, adjustment and four dimensions as zigzag v (in 2^14 ns,
+//!                           at most 2^19): the sender's network coordinate
 //! ```
 //! A sealed datagram (feature `keyring`) has another header, and a tag at its end; see `sealed`:
 //! ```text

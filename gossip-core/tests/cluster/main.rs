@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 mod network;
+mod stories_coordinates;
 mod stories_events;
 mod stories_failure;
 mod stories_hostile;

@@ -119,6 +119,15 @@ fn golden_vectors_of_events_with_terms() {
     }
 }
 
+#[test]
+fn golden_vector_of_a_coordinate() {
+    let body = [0xc0, 32, 0x80, 0x01, 3, 0x80, 0x80, 0x40, 0, 1, 2];
+    let items = [Item::<u16>::Coordinate(Coordinate::read(&mut Reader::new(&body[1..])).unwrap())];
+    let bytes = encode(Sender { incarnation: 0, digest: 0 }, &PING, &items);
+    assert_eq!(bytes[bytes.len() - body.len()..], body);
+    assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().items.collect::<Vec<_>>(), items);
+}
+
 fn hex(bytes: &[u8]) -> alloc::string::String {
     bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
 }
