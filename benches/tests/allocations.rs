@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use benches::{address, datagram, drain, rumor, settled_node, update};
 use gossip_core::wire::{Encoder, Message, Sender, decode};
-use gossip_core::{ClusterTag, Config, Input, Instant, Node, Setup};
+use gossip_core::{ClusterTag, Config, Input, Instant, Node, Setup, SharedView};
 
 /// Counts what goes through to the system's allocator.
 struct Counting;
@@ -115,4 +115,40 @@ fn a_member_costs_at_most_64_bytes_of_heap() {
     let per_member = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
     assert!(per_member <= 64.0, "{per_member:.1} bytes per member");
     println!("{per_member:.1} bytes of heap per member at 10,000");
+}
+
+#[test]
+fn a_node_that_shares_its_view_costs_little_more_than_what_it_knows_otherwise() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let (nodes, members) = (1_000_u32, 10_000_u32);
+    let start = Instant::from_millis(1);
+    let used = || BYTES.load(Ordering::Relaxed);
+    let empty = used();
+    let setup = |index| Setup { seed: u64::from(index), ..Setup::new(address(index)) };
+    let view = SharedView::new((0..members).map(setup)).unwrap();
+    let per_member = (used() - empty) / i64::from(members);
+    let before = used();
+    let mut cluster = Vec::with_capacity(nodes as usize);
+    for index in 0..nodes {
+        cluster.push(Node::with_view(start, Config::lan(), &setup(index), &view).unwrap());
+    }
+    let at_birth = (used() - before) / i64::from(nodes);
+    let mut draw = 1_u32;
+    for node in &mut cluster {
+        let heard = (0..100).map(|_| {
+            draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            update(draw % members, 1)
+        });
+        let sender = Sender { incarnation: 0, digest: 0 };
+        let (bytes, count) = datagram(sender, &Message::Answer, heard);
+        assert_eq!(count, 100);
+        node.handle(start, Input::Datagram { from: address(members - 1), bytes: &bytes }).unwrap();
+        drain(node, start);
+    }
+    let informed = (used() - before) / i64::from(nodes);
+    println!("{per_member} B per member of the view; {at_birth} B per node at birth, {informed} B after 100 updates");
+    assert!(cluster.iter().all(|node| node.live_members() == members));
+    assert!(per_member <= 64, "{per_member} bytes per member of the view");
+    assert!(at_birth <= 4 * 1024, "{at_birth} bytes per node");
+    assert!(informed <= 16 * 1024, "{informed} bytes per node after 100 updates");
 }

@@ -1,7 +1,7 @@
 //! What a node needs to know of an address: nearly nothing.
 
 use core::fmt::Debug;
-use core::hash::Hash;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The address of a node in whatever network carries its datagrams: UDP, a radio, a CAN bus.
@@ -10,7 +10,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub trait Address: Copy + Eq + Ord + Hash + Debug {
     /// The form in which the member table keeps an address: `Self`, unless there is a shorter one. What it leaves out is
     /// left out everywhere: two addresses with the same stored form are one.
-    type Stored: Copy + Eq + Debug + From<Self> + Into<Self>;
+    type Stored: Copy + Eq + Hash + Debug + From<Self> + Into<Self>;
 
     /// The most bytes that [`encode`](Self::encode) writes.
     const ENCODED_MAX: usize;
@@ -74,6 +74,14 @@ pub struct CompactSocketAddr {
     ip: [u8; 16],
     port: [u8; 2],
     is_v6: bool,
+}
+
+/// Two words, where the derived one would go by the byte.
+impl Hash for CompactSocketAddr {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.ip));
+        state.write_u32(u32::from(u16::from_ne_bytes(self.port)) << 1 | u32::from(self.is_v6));
+    }
 }
 
 impl From<SocketAddr> for CompactSocketAddr {

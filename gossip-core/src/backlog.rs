@@ -6,9 +6,11 @@
 
 use alloc::vec::Vec;
 
+use crate::overlay::Overlay;
+
 const NONE: u32 = u32::MAX;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Link {
     previous: u32,
     next: u32,
@@ -17,6 +19,8 @@ struct Link {
 }
 
 const IDLE: u8 = u8::MAX;
+
+const UNLINKED: Link = Link { previous: NONE, next: NONE, sent: IDLE };
 
 /// Slots that are passed over in search of a smaller item for the last bytes of a datagram. Without a limit a datagram with
 /// a few bytes left would cost a look at the whole backlog.
@@ -37,7 +41,7 @@ const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 /// A backlog of slots.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog {
-    links: Vec<Link>,
+    links: Overlay<Link>,
     queues: Vec<Queue>,
     len: u32,
     /// What was told for the last time in the last offer.
@@ -45,12 +49,17 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
+    /// An empty backlog of which the first `slots` take room only while they are queued.
+    pub(crate) fn sparse(slots: usize) -> Self {
+        Self { links: Overlay::uniform(UNLINKED, slots), ..Self::default() }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot as usize).is_some_and(|link| link.sent != IDLE)
+        self.links.get(slot).is_some_and(|link| link.sent != IDLE)
     }
 
     /// Whether `slot` is still to be told, or was so before the last offer.
@@ -61,31 +70,27 @@ impl Backlog {
     /// Queues `slot` as never told, whatever it was before.
     pub(crate) fn insert(&mut self, slot: u32) {
         self.remove(slot);
-        if self.links.len() <= slot as usize {
-            let missing = slot as usize + 1 - self.links.len();
-            grow(&mut self.links, missing);
-            self.links.resize(slot as usize + 1, Link { previous: NONE, next: NONE, sent: IDLE });
-        }
+        self.links.extend_to(slot as usize + 1, UNLINKED);
         self.push_back(slot, 0);
     }
 
     /// Takes `slot` out, if it is in.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let Some(&Link { previous, next, sent }) = self.links.get(slot as usize) else { return };
+        let Some(&Link { previous, next, sent }) = self.links.get(slot) else { return };
         if sent == IDLE {
             return;
         }
         let queue = &mut self.queues[usize::from(sent)];
         match previous {
             NONE => queue.head = next,
-            previous => self.links[previous as usize].next = next,
+            previous => self.links.update(previous, |link| link.next = next),
         }
         match next {
             NONE => queue.tail = previous,
-            next => self.links[next as usize].previous = previous,
+            next => self.links.update(next, |link| link.previous = previous),
         }
         queue.len -= 1;
-        self.links[slot as usize] = Link { previous: NONE, next: NONE, sent: IDLE };
+        self.links.update(slot, |link| *link = UNLINKED);
         self.len -= 1;
     }
 
@@ -101,7 +106,7 @@ impl Backlog {
             let count = core::mem::replace(&mut carried, self.queues.get(sent + 1).map_or(0, |queue| queue.len));
             let mut slot = self.queues[sent].head;
             for _ in 0..count {
-                let next = self.links[slot as usize].next;
+                let next = self.links.at(slot).next;
                 let told = sent as u8 + 1;
                 match send(slot, told) {
                     Offer::Sent { last } => {
@@ -125,22 +130,15 @@ impl Backlog {
             self.queues.resize(usize::from(sent) + 1, EMPTY);
         }
         let queue = &mut self.queues[usize::from(sent)];
-        self.links[slot as usize] = Link { previous: queue.tail, next: NONE, sent };
+        let link = Link { previous: queue.tail, next: NONE, sent };
+        self.links.update(slot, |place| *place = link);
         match queue.tail {
             NONE => queue.head = slot,
-            tail => self.links[tail as usize].next = slot,
+            tail => self.links.update(tail, |link| link.next = slot),
         }
         queue.tail = slot;
         queue.len += 1;
         self.len += 1;
-    }
-}
-
-/// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
-/// to copy it sixteen times while it grows is cheap against what brings the members.
-pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
-    if table.capacity() - table.len() < more {
-        table.reserve_exact(more + table.len() / 16 + 4);
     }
 }
 

@@ -62,6 +62,7 @@ pub mod member;
 mod members;
 mod node;
 mod options;
+mod overlay;
 mod permutation;
 mod probe;
 #[cfg(feature = "keyring")]
@@ -76,6 +77,7 @@ pub mod time;
 mod timer;
 #[cfg(feature = "typed")]
 pub mod typed;
+mod view;
 pub mod wire;
 
 pub use address::{Address, CompactSocketAddr};
@@ -91,3 +93,4 @@ pub use options::{EventOptions, Order, Priority};
 pub use rumors::EventId;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use time::Instant;
+pub use view::SharedView;

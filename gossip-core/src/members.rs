@@ -5,6 +5,7 @@
 //! costs one draw. No operation here grows with the number of members, except where it says so.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 
@@ -12,12 +13,13 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::address::Address;
-use crate::backlog;
 use crate::changes::Changes;
 use crate::member::{Claim, MemberState, Metadata};
+use crate::overlay::Overlay;
 use crate::permutation::Permutation;
 use crate::rng::Rng;
 use crate::sync::{self, Digests};
+use crate::view::View;
 
 /// Names a slot of the table.
 pub(crate) type Slot = u32;
@@ -28,9 +30,9 @@ pub(crate) const SELF: Slot = 0;
 const NOT_LIVE: u32 = u32::MAX;
 const FREE: u32 = u32::MAX - 1;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry<A: Address> {
-    addr: A::Stored,
+    pub(crate) addr: A::Stored,
     pub(crate) incarnation: u32,
     /// Place in the list of the live, or [`NOT_LIVE`], or [`FREE`].
     position: u32,
@@ -38,6 +40,16 @@ pub(crate) struct Entry<A: Address> {
 }
 
 impl<A: Address> Entry<A> {
+    /// A member that is in no list yet.
+    fn new(addr: A::Stored) -> Self {
+        Self { addr, incarnation: 0, position: NOT_LIVE, state: MemberState::Left }
+    }
+
+    /// An alive member at a place in the list of the live.
+    pub(crate) fn alive(addr: A::Stored, incarnation: u32, position: u32) -> Self {
+        Self { addr, incarnation, position, state: MemberState::Alive }
+    }
+
     pub(crate) fn addr(&self) -> A {
         self.addr.into()
     }
@@ -55,16 +67,22 @@ struct Cycle {
     next: u32,
 }
 
+/// Metadata of a member with their version.
+pub(crate) type VersionedMetadata = (u32, Box<[u8]>);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Members<A: Address> {
-    entries: Vec<Entry<A>>,
+    /// What this table began with, if others did as well.
+    view: Option<Arc<View<A>>>,
+    entries: Overlay<Entry<A>>,
     free: Vec<Slot>,
+    /// Slots by the hash of their address, those that the view leads to left out.
     index: HashTable<Slot>,
     hasher: FixedState,
     /// The live members other than this node, in no particular but reproducible order.
-    live: Vec<Slot>,
-    /// Metadata with their version. Most members may have none.
-    metadata: HashMap<Slot, (u32, Box<[u8]>), FixedState>,
+    live: Overlay<Slot>,
+    /// Metadata where they are not those of the view. Most members may have none.
+    metadata: HashMap<Slot, Option<VersionedMetadata>, FixedState>,
     digests: Digests,
     changes: Changes<A::Stored>,
     cycle: Option<Cycle>,
@@ -72,22 +90,39 @@ pub(crate) struct Members<A: Address> {
 
 impl<A: Address> Members<A> {
     /// A table that holds the node itself, alive, at slot [`SELF`].
+    #[cfg(test)]
     pub(crate) fn new(local: A, incarnation: u32, metadata: Metadata<'_>, hash_seed: u64) -> Self {
+        Self::with_view(local, incarnation, metadata, hash_seed, None)
+    }
+
+    /// A table that holds the node itself and the members of `view`.
+    pub(crate) fn with_view(
+        local: A,
+        incarnation: u32,
+        metadata: Metadata<'_>,
+        hash_seed: u64,
+        view: Option<Arc<View<A>>>,
+    ) -> Self {
         let hasher = FixedState::with_seed(hash_seed);
+        let myself = alloc::vec![Entry::new(local.into())];
         let mut members = Self {
-            entries: Vec::new(),
+            entries: Overlay::shared(myself, view.as_ref().map_or_else(Arc::default, |view| view.entries.clone())),
             free: Vec::new(),
             index: HashTable::new(),
             hasher: hasher.clone(),
-            live: Vec::new(),
+            live: Overlay::shared(Vec::new(), view.as_ref().map_or_else(Arc::default, |view| view.live.clone())),
             metadata: HashMap::with_hasher(hasher),
-            digests: Digests::default(),
+            digests: view.as_ref().map_or_else(Digests::default, |view| view.digests.clone()),
             changes: Changes::default(),
             cycle: None,
+            view,
         };
+        if let Some(slot) = members.find(&local) {
+            members.remove(slot);
+        }
+        members.enter(SELF);
         let stated = (metadata.version > 0).then_some(metadata);
-        let slot = members.insert(local, Claim { incarnation, state: MemberState::Alive }, stated);
-        debug_assert_eq!(slot, SELF);
+        members.set(SELF, Claim { incarnation, state: MemberState::Alive }, stated);
         members
     }
 
@@ -98,11 +133,11 @@ impl<A: Address> Members<A> {
 
     /// Live members, this node included if it has not left.
     pub(crate) fn live_count(&self) -> u32 {
-        self.live.len() as u32 + u32::from(self.entries[SELF as usize].state.is_live())
+        self.live.len() as u32 + u32::from(self.entries.at(SELF).state.is_live())
     }
 
     /// Live members other than this node.
-    pub(crate) fn peers(&self) -> &[Slot] {
+    pub(crate) fn peers(&self) -> &Overlay<Slot> {
         &self.live
     }
 
@@ -120,65 +155,81 @@ impl<A: Address> Members<A> {
 
     pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
         let addr = A::Stored::from(*addr);
-        self.index.find(hash::<A>(&self.hasher, addr), |&slot| self.entries[slot as usize].addr == addr).copied()
+        let common = self.view.as_ref().and_then(|view| view.find(addr));
+        // The member may have been forgotten since, and the slot be another's.
+        common.filter(|&slot| self.get(slot).is_some_and(|entry| entry.addr == addr)).or_else(|| self.find_own(addr))
+    }
+
+    fn find_own(&self, addr: A::Stored) -> Option<Slot> {
+        self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
     /// The entry of a slot that is in use.
     pub(crate) fn entry(&self, slot: Slot) -> &Entry<A> {
-        let entry = &self.entries[slot as usize];
+        let entry = self.entries.at(slot);
         debug_assert!(entry.position != FREE, "slot {slot} is free");
         entry
     }
 
     /// The entry, if the slot is in use.
     pub(crate) fn get(&self, slot: Slot) -> Option<&Entry<A>> {
-        self.entries.get(slot as usize).filter(|entry| entry.position != FREE)
+        self.entries.get(slot).filter(|entry| entry.position != FREE)
     }
 
     pub(crate) fn metadata(&self, slot: Slot) -> Metadata<'_> {
-        self.metadata.get(&slot).map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
+        let known = match self.metadata.get(&slot) {
+            Some(own) => own.as_ref(),
+            None => self.view.as_ref().and_then(|view| view.metadata.get(&slot)),
+        };
+        known.map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
     }
 
     /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
     pub(crate) fn slots_from(&self, start: Slot) -> impl Iterator<Item = Slot> + '_ {
-        (start..self.entries.len() as Slot).filter(|&slot| self.entries[slot as usize].position != FREE)
+        (start..self.entries.len() as Slot).filter(|&slot| self.entries.at(slot).position != FREE)
     }
 
     /// Adds a member that is not in the table.
     pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<Metadata<'_>>) -> Slot {
-        let addr = A::Stored::from(addr);
-        let entry = Entry { addr, incarnation: claim.incarnation, position: NOT_LIVE, state: MemberState::Left };
+        let entry = Entry::new(addr.into());
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.entries[slot as usize] = entry;
+                self.entries.update(slot, |place| *place = entry);
                 slot
             }
             None => {
-                backlog::grow(&mut self.entries, 1);
                 self.entries.push(entry);
                 (self.entries.len() - 1) as Slot
             }
         };
-        let Self { index, hasher, entries, .. } = self;
-        index.insert_unique(hash::<A>(hasher, addr), slot, |&slot| hash::<A>(hasher, entries[slot as usize].addr));
+        self.enter(slot);
         self.set(slot, claim, metadata);
         slot
+    }
+
+    /// Makes the member in a slot known by its address.
+    fn enter(&mut self, slot: Slot) {
+        let Self { index, hasher, entries, .. } = self;
+        let hash_of = |&slot: &Slot| hasher.hash_one(entries.at(slot).addr);
+        index.insert_unique(hash_of(&slot), slot, hash_of);
     }
 
     /// Replaces what is known of a member; `None` leaves its metadata as they are.
     pub(crate) fn set(&mut self, slot: Slot, claim: Claim, metadata: Option<Metadata<'_>>) {
         self.digests.toggle(self.fingerprint(slot));
-        let entry = &mut self.entries[slot as usize];
-        entry.incarnation = claim.incarnation;
-        entry.state = claim.state;
+        let (addr, position) = self.entries.update(slot, |entry| {
+            entry.incarnation = claim.incarnation;
+            entry.state = claim.state;
+            (entry.addr, entry.position)
+        });
         if slot != SELF {
-            self.place(slot);
+            self.place(slot, claim.state.is_live(), position);
         }
         if let Some(Metadata { version, bytes }) = metadata {
-            self.metadata.insert(slot, (version, bytes.into()));
+            self.metadata.insert(slot, Some((version, bytes.into())));
         }
         self.digests.toggle(self.fingerprint(slot));
-        self.changes.record(self.entries[slot as usize].addr);
+        self.changes.record(addr);
     }
 
     /// Forgets a member.
@@ -186,29 +237,31 @@ impl<A: Address> Members<A> {
         debug_assert_ne!(slot, SELF, "a node does not forget itself");
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
         self.set(slot, claim, None);
-        self.metadata.remove(&slot);
-        let hash = hash::<A>(&self.hasher, self.entries[slot as usize].addr);
+        if self.view.as_ref().is_some_and(|view| view.metadata.contains_key(&slot)) {
+            self.metadata.insert(slot, None);
+        } else {
+            self.metadata.remove(&slot);
+        }
+        let hash = self.hasher.hash_one(self.entries.at(slot).addr);
         if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
             found.remove();
         }
-        self.entries[slot as usize].position = FREE;
+        self.entries.update(slot, |entry| entry.position = FREE);
         self.free.push(slot);
     }
 
-    /// Lists the slot among the live, or takes it off the list.
-    fn place(&mut self, slot: Slot) {
-        let entry = &mut self.entries[slot as usize];
-        let live = entry.state.is_live();
-        if live && entry.position == NOT_LIVE {
-            entry.position = self.live.len() as u32;
-            backlog::grow(&mut self.live, 1);
+    /// Lists a slot at `position` of the live, or at none, among them if it is live now, and takes it off the list if not.
+    fn place(&mut self, slot: Slot, live: bool, position: u32) {
+        if live && position == NOT_LIVE {
+            let position = self.live.len() as u32;
             self.live.push(slot);
+            self.entries.update(slot, |entry| entry.position = position);
             self.shuffle_in(slot);
-        } else if !live && entry.position != NOT_LIVE {
-            let position = core::mem::replace(&mut entry.position, NOT_LIVE) as usize;
-            self.live.swap_remove(position);
-            if let Some(&moved) = self.live.get(position) {
-                self.entries[moved as usize].position = position as u32;
+        } else if !live && position != NOT_LIVE {
+            self.entries.update(slot, |entry| entry.position = NOT_LIVE);
+            if let Some(last) = self.live.pop().filter(|&last| last != slot) {
+                self.live.update(position, |place| *place = last);
+                self.entries.update(last, |entry| entry.position = position);
             }
         }
     }
@@ -218,25 +271,25 @@ impl<A: Address> Members<A> {
     /// the same ones in the same order would not probe them for a whole cycle, and then all at the same time.
     fn shuffle_in(&mut self, slot: Slot) {
         let Some(Cycle { start, order, next }) = &self.cycle else { return };
-        let last = self.live.len() - 1;
+        let last = self.live.len() as u32 - 1;
         // Those behind the cycle's range, the newcomer included, come in a random order already.
-        let (left, behind) = (order.len() - next, (last as u32 + 1).saturating_sub(start + order.len()));
+        let (left, behind) = (order.len() - next, (last + 1).saturating_sub(start + order.len()));
         let draw = ((self.hasher.hash_one((slot, *next)) >> 32) * u64::from(left + behind)) >> 32;
         if draw >= u64::from(left) {
             return;
         }
-        let place = (start + order.at(next + draw as u32)) as usize;
+        let place = start + order.at(next + draw as u32);
         if place < last {
-            let displaced = self.live[place];
-            self.live.swap(place, last);
-            self.entries[slot as usize].position = place as u32;
-            self.entries[displaced as usize].position = last as u32;
+            let displaced = self.live.update(place, |place| core::mem::replace(place, slot));
+            self.live.update(last, |place| *place = displaced);
+            self.entries.update(slot, |entry| entry.position = place);
+            self.entries.update(displaced, |entry| entry.position = last);
         }
     }
 
     /// What a live member adds to the digests; nothing for one that is not live.
     fn fingerprint(&self, slot: Slot) -> Option<(u32, u32)> {
-        let entry = &self.entries[slot as usize];
+        let entry = self.entries.at(slot);
         entry.state.is_live().then(|| sync::member_fingerprint(&entry.addr(), entry.incarnation, self.metadata(slot)))
     }
 
@@ -257,7 +310,7 @@ impl<A: Address> Members<A> {
             return;
         }
         while chosen.len() < wanted {
-            let slot = self.live[rng.below(self.live.len() as u32) as usize];
+            let slot = *self.live.at(rng.below(self.live.len() as u32));
             if Some(slot) != except && !chosen.contains(&slot) {
                 chosen.push(slot);
             }
@@ -279,7 +332,7 @@ impl<A: Address> Members<A> {
                 if cycle.next < cycle.order.len() {
                     let place = cycle.start + cycle.order.at(cycle.next);
                     cycle.next += 1;
-                    match self.live.get(place as usize) {
+                    match self.live.get(place) {
                         Some(&slot) => return Some(slot),
                         None => continue,
                     }
@@ -293,11 +346,6 @@ impl<A: Address> Members<A> {
             self.cycle = Some(Cycle { start, order: Permutation::new(count - start, rng), next: 0 });
         }
     }
-}
-
-/// Addresses that are one in their stored form have one hash.
-fn hash<A: Address>(hasher: &FixedState, addr: A::Stored) -> u64 {
-    hasher.hash_one::<A>(addr.into())
 }
 
 #[cfg(test)]

@@ -14,11 +14,10 @@
 //! RTTVAR with four and two, in units of 64 µs. SRTT is rounded to the nearest, and so may stay 6 % beside steady samples;
 //! RTTVAR is rounded up, and so covers that.
 
-use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::backlog;
 use crate::members::Slot;
+use crate::overlay::Overlay;
 
 /// The round trips to one member. Zero: nothing is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,26 +74,27 @@ const fn unpack(packed: u16, bits: u32) -> u64 {
 /// The round trips to all members, by slot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoundTrips {
-    estimates: Vec<Estimate>,
+    estimates: Overlay<Estimate>,
 }
 
 impl RoundTrips {
+    /// Nothing is known; the first `slots` take room only as far as something is.
+    pub(crate) fn sparse(slots: usize) -> Self {
+        Self { estimates: Overlay::uniform(Estimate::default(), slots) }
+    }
+
     /// `members` is how many there are, for whom room is made at once.
     pub(crate) fn sample(&mut self, slot: Slot, rtt: Duration, members: usize) {
-        let slot = slot as usize;
-        let len = self.estimates.len();
-        if slot >= len {
-            let wanted = members.max(slot + 1);
-            backlog::grow(&mut self.estimates, wanted - len);
-            self.estimates.resize(wanted, Estimate::default());
+        if slot as usize >= self.estimates.len() {
+            self.estimates.extend_to(members.max(slot as usize + 1), Estimate::default());
         }
-        self.estimates[slot] = self.estimates[slot].sample(rtt);
+        self.estimates.update(slot, |estimate| *estimate = estimate.sample(rtt));
     }
 
     /// What was measured does not hold any more, or the slot has another member.
     pub(crate) fn forget(&mut self, slot: Slot) {
-        if let Some(estimate) = self.estimates.get_mut(slot as usize) {
-            *estimate = Estimate::default();
+        if (slot as usize) < self.estimates.len() {
+            self.estimates.update(slot, |estimate| *estimate = Estimate::default());
         }
     }
 
@@ -110,7 +110,7 @@ impl RoundTrips {
     }
 
     fn known(&self, slot: Slot) -> Option<Estimate> {
-        self.estimates.get(slot as usize).copied().filter(|estimate| *estimate != Estimate::default())
+        self.estimates.get(slot).copied().filter(|estimate| *estimate != Estimate::default())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
 //! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! anti-entropy, goodbye), `read` (what an application may ask), `restore` (snapshots).
+//! anti-entropy, goodbye), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
 
 mod failure;
 mod queue;
@@ -10,11 +10,13 @@ mod relay;
 mod restore;
 #[cfg(feature = "keyring")]
 mod seal;
+mod setup;
 mod spread;
 mod transmit;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -28,7 +30,7 @@ use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 #[cfg(feature = "keyring")]
 use crate::keyring::Keyring;
-use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
+use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
 use crate::options::EventOptions;
 use crate::probe::{Probe, Relay, SEQUENCES};
@@ -38,6 +40,7 @@ use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
+use crate::view::View;
 use queue::Queue;
 pub use read::Change;
 use restore::Acquaintances;
@@ -71,23 +74,6 @@ pub struct Setup<'a, A> {
     /// What datagrams are sealed and opened with; [`Command::SetKeyring`] replaces it.
     #[cfg(feature = "keyring")]
     pub keyring: Option<&'a Keyring>,
-}
-
-impl<A> Setup<'_, A> {
-    /// A node at `local` with seed, incarnation and sequence 0 and without metadata.
-    pub const fn new(local: A) -> Self {
-        Self {
-            local,
-            seed: 0,
-            incarnation: 0,
-            first_sequence: 0,
-            metadata: &[],
-            #[cfg(feature = "keyring")]
-            session: 0,
-            #[cfg(feature = "keyring")]
-            keyring: None,
-        }
-    }
 }
 
 /// A member as a node sees it.
@@ -187,29 +173,27 @@ pub struct Node<A: Address> {
 }
 
 impl<A: Address> Node<A> {
-    /// A node that knows nobody yet.
-    ///
-    /// # Errors
-    /// The first value of the configuration that makes no sense, `metadata_max` for metadata that are too long, or
-    /// `incarnation` for one above [`INCARNATION_MAX`], `session` for a keyring without one.
-    pub fn new(now: Instant, config: Config, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
+    fn born(
+        now: Instant,
+        config: Config,
+        setup: &Setup<'_, A>,
+        view: Option<Arc<View<A>>>,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
+        setup.check_incarnation()?;
         if setup.metadata.len() > config.metadata_max {
             return Err(ConfigError { name: "metadata_max", rule: "must not be less than the node's own metadata" });
         }
-        if setup.incarnation > INCARNATION_MAX {
-            return Err(ConfigError { name: "incarnation", rule: "must be at most 2^30" });
-        }
-        let metadata = Metadata { version: u32::from(!setup.metadata.is_empty()), bytes: setup.metadata };
         let mut rng = Rng::new(setup.seed);
         let hash_seed = rng.next_u64();
+        let common = view.as_ref().map_or(0, |view| view.slots());
         let mut node = Self {
             phase: Phase::Alone,
             seeds: Vec::new(),
             acquaintances: Acquaintances::default(),
             next_sequence: setup.first_sequence,
-            members: Members::new(setup.local, setup.incarnation, metadata, hash_seed),
-            updates: Backlog::default(),
+            updates: Backlog::sparse(common),
+            members: Members::with_view(setup.local, setup.incarnation, setup.stated_metadata(), hash_seed, view),
             rumors: Rumors::new(hash_seed),
             tombstones: VecDeque::new(),
             awareness: Awareness::new(),
@@ -219,8 +203,8 @@ impl<A: Address> Node<A> {
             suspicion_deadlines: BinaryHeap::new(),
             next_ping: rng.below(SEQUENCES),
             last_relay: 0,
-            round_trips: RoundTrips::default(),
             coordinates: (config.coordinates_max > 0).then(|| Box::new(Coordinates::new(config.coordinates_max))),
+            round_trips: RoundTrips::sparse(common),
             heard: now,
             unanswered: false,
             sync_opened: None,

@@ -32,7 +32,7 @@ impl<A: Address> Node<A> {
     pub fn random_members(&self, random: u64) -> impl Iterator<Item = Member<'_, A>> {
         let live = self.members.peers();
         let order = Permutation::new(live.len() as u32, &mut Rng::new(random));
-        (0..order.len()).map(move |position| self.member_at(live[order.at(position) as usize]))
+        (0..order.len()).map(move |position| self.member_at(*live.at(order.at(position))))
     }
 
     /// Changes of the membership so far: a member was added, changed its state, its incarnation or its metadata, or was

@@ -3,10 +3,12 @@
 use core::time::Duration;
 
 use super::*;
+use crate::member::INCARNATION_MAX;
 use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
 mod metadata;
 mod restore;
+mod view;
 
 const NOW: Instant = Instant::from_millis(1_000);
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use gossip_core::{
-    Command, Config, Event, EventId, EventOptions, Input, Instant, MemberState, Node, Order, Outcome, Setup, Snapshot,
-    Via,
+    Command, Config, Event, EventId, EventOptions, Input, Instant, MemberState, Node, Order, Outcome, Setup,
+    SharedView, Snapshot, Via,
 };
 use rand_core::{Rng as _, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -102,6 +102,18 @@ impl Cluster {
         }
         let took = cluster.run_until(Duration::from_secs(60), Self::is_complete);
         assert!(took.is_some(), "{size} nodes did not find together: {:?}", cluster.sizes());
+        cluster
+    }
+
+    /// A cluster of nodes 1..=`size` that know each other from birth.
+    pub fn with_view(seed: u64, config: Config, size: u16) -> Self {
+        let mut cluster = Self::new(seed, config);
+        let setups: Vec<_> = (1..=size).map(|addr| cluster.setup(addr)).collect();
+        let view = SharedView::new(setups.iter().copied()).expect("good setups");
+        for setup in &setups {
+            let node = Node::with_view(cluster.now, cluster.config.clone(), setup, &view).expect("a valid view");
+            cluster.host_node(setup.local, node);
+        }
         cluster
     }
 

@@ -220,3 +220,35 @@ fn who_comes_back_after_long_does_not_bury_whom_it_suspected_before() {
     assert!(cluster.run_until(S(10), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
     assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
 }
+
+#[test]
+fn nodes_that_share_a_view_are_a_cluster_at_once_and_live_as_any_other() {
+    let mut cluster = Cluster::with_view(9, Config::lan(), 50);
+    assert!(cluster.is_complete());
+    let before = cluster.bytes;
+    cluster.run_for(S(20));
+    assert!(cluster.is_complete() && cluster.deaths().is_empty());
+    let idle = (cluster.bytes - before) / 20 / 50;
+    assert!(idle <= 80, "nobody has anything to tell: {idle} B/s per node");
+    let id = cluster.start_event(3, b"news");
+    cluster.crash(7);
+    for addr in 60..70 {
+        cluster.start(addr);
+        cluster.join(addr, &[3]);
+    }
+    cluster.command(8, Command::Leave).unwrap();
+    cluster.run_for(S(2));
+    cluster.hosts.remove(&8);
+    assert!(cluster.run_until(S(60), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    assert!(cluster.deaths().iter().all(|&(_, of)| of == 7), "{:?}", cluster.deaths());
+    assert_eq!(cluster.informed(id), 58);
+    // Long enough for the dead to be forgotten; then they come back into other slots.
+    cluster.run_for(S(70));
+    for addr in [8, 7] {
+        cluster.start(addr);
+        cluster.join(addr, &[60]);
+    }
+    assert!(cluster.run_until(S(10), Cluster::is_complete).is_some(), "{:?}", cluster.sizes());
+    let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digest()).collect();
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "equal tables have equal digests");
+}
