@@ -119,6 +119,8 @@ counters! {
     syncs_opened,
     /// Anti-entropy exchanges answered.
     syncs_answered,
+    /// Anti-entropy exchanges that went over to lists, since a sketch would have been longer.
+    syncs_by_list,
     /// Messages of anti-entropy that nobody had asked for, that came from no member, or that came too thick and fast.
     syncs_refused,
 }

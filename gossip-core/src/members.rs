@@ -189,6 +189,11 @@ impl<A: Address> Members<A> {
         (start..self.entries.len() as Slot).filter(|&slot| self.entries.at(slot).position != FREE)
     }
 
+    /// The live members as what nodes compare. Grows with N: for anti-entropy only.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (Slot, sync::sketch::Item)> + '_ {
+        self.slots_from(SELF).filter_map(|slot| Some((slot, sync::member_item(self.fingerprint(slot)?))))
+    }
+
     /// Adds a member that is not in the table.
     pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<Metadata<'_>>) -> Slot {
         let entry = Entry::new(addr.into());

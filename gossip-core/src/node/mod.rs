@@ -1,6 +1,6 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
 //! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! anti-entropy, goodbye), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
+//! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
 
 mod failure;
 mod queue;
@@ -12,6 +12,7 @@ mod restore;
 mod seal;
 mod setup;
 mod spread;
+mod sync;
 mod transmit;
 
 use alloc::boxed::Box;
@@ -38,12 +39,14 @@ use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::{EventId, Rumors};
 use crate::suspicion::Suspicion;
+use crate::sync::digest;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
 use crate::view::View;
 use queue::Queue;
 pub use read::Change;
 use restore::Acquaintances;
+use sync::Sync;
 use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
@@ -149,14 +152,7 @@ pub struct Node<A: Address> {
     /// Whether a member that is not suspected owes the answer to a probe since then.
     unanswered: bool,
 
-    /// When the last anti-entropy exchange was opened, and with whom it runs.
-    sync_opened: Option<Instant>,
-    sync_peer: Option<A>,
-    /// What this node had learnt when it opened it, and how many exchanges in a row brought nothing.
-    sync_learnt: u64,
-    sync_fruitless: u8,
-    /// Exchanges answered since the last gossip round.
-    sync_answers: u8,
+    sync: Sync<A>,
     /// Datagrams sent since the last gossip round to tell events on at once.
     forwards: u16,
 
@@ -207,11 +203,7 @@ impl<A: Address> Node<A> {
             round_trips: RoundTrips::sparse(common),
             heard: now,
             unanswered: false,
-            sync_opened: None,
-            sync_peer: None,
-            sync_learnt: 0,
-            sync_fruitless: 0,
-            sync_answers: 0,
+            sync: Sync::new(),
             forwards: 0,
             timers: Timers::default(),
             outgoing: Queue::new(),
@@ -351,8 +343,7 @@ impl<A: Address> Node<A> {
     /// 2⁻³².
     #[must_use]
     pub fn digest(&self) -> u32 {
-        // Turned against each other, so that a member and an event with one fingerprint do not cancel out.
-        self.members.digests().total() ^ self.rumors.digests().total().rotate_left(16)
+        digest(self.members.digests().total(), self.rumors.digests().total())
     }
 
     fn member_at(&self, slot: Slot) -> Member<'_, A> {

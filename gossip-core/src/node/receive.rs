@@ -72,9 +72,18 @@ impl<A: Address> Node<A> {
             self.events.push_back(Event::Joined { through: from });
         }
         let via = via(&message);
+        // The dead and departed that the sender holds for alive are in no digest: an exchange tells of them like this.
+        let corrects = matches!(message, Message::SyncWant { .. });
+        let mut corrections = Vec::new();
         for item in items {
             match item {
-                Item::Update(update) => self.on_update(now, from, &update),
+                Item::Update(update) => {
+                    self.on_update(now, from, &update);
+                    if corrects && update.claim.state.is_live() {
+                        let gone = |slot: &Slot| !self.members.entry(*slot).state.is_live();
+                        corrections.extend(self.members.find(&update.addr).filter(gone));
+                    }
+                }
                 Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
                 Item::Coordinate(coordinate) => {
                     if let Some(coordinates) = self.coordinates.as_mut().filter(|_| sender_is_live) {
@@ -86,7 +95,7 @@ impl<A: Address> Node<A> {
         if !self.fresh.is_empty() {
             self.forward(now, Some(from));
         }
-        self.on_message(now, from, &message, &sender, sender_is_live);
+        self.on_message(now, from, &message, &sender, sender_is_live, corrections);
     }
 
     /// A datagram shows that its sender is there. False when it cannot count as a member: it does not know yet that it was
@@ -190,7 +199,15 @@ impl<A: Address> Node<A> {
         }
     }
 
-    fn on_message(&mut self, now: Instant, from: A, message: &Message<'_, A>, sender: &Sender, sender_is_live: bool) {
+    fn on_message(
+        &mut self,
+        now: Instant,
+        from: A,
+        message: &Message<'_, A>,
+        sender: &Sender,
+        sender_is_live: bool,
+        corrections: Vec<Slot>,
+    ) {
         let mut differ = sender.digest != self.digest();
         match *message {
             Message::Ping { seq } => self.enqueue(Outgoing::Ack { to: from, seq }),
@@ -210,16 +227,28 @@ impl<A: Address> Node<A> {
                 differ = false;
             }
             Message::Members | Message::Leave => differ = false,
-            Message::SyncOpen { bits, members, events } => {
+            Message::SyncOpen { bits, digests } => {
                 if sender_is_live {
-                    self.on_sync_open(from, bits, members, events);
+                    self.on_sync_open(from, bits, digests);
                 } else {
                     self.counters.syncs_refused += 1;
                 }
                 differ = false;
             }
-            Message::SyncReply { bits, want, members, events } => {
-                self.on_sync_reply(from, bits, want, members, events);
+            Message::SyncList { bits, want, buckets } => {
+                self.on_sync_list(from, bits, want, buckets);
+                differ = false;
+            }
+            Message::SyncSketch { bits, buckets, first, symbols } => {
+                self.on_sync_sketch(from, sender.digest, bits, buckets, first, symbols);
+                differ = false;
+            }
+            Message::SyncMore { bits, buckets, first, datagrams } => {
+                self.on_sync_more(from, bits, buckets, first, datagrams);
+                differ = false;
+            }
+            Message::SyncWant { identities } => {
+                self.on_sync_want(from, identities, corrections);
                 differ = false;
             }
             Message::App { payload } => self.events.push_back(Event::Message { from, payload: payload.into() }),
@@ -247,7 +276,13 @@ fn via<A>(message: &Message<'_, A>) -> Via {
         Message::Ping { .. } | Message::Ack { .. } | Message::PingReq { .. } | Message::Nack { .. } => Via::Probe,
         Message::Gossip { .. } | Message::Leave => Via::Push,
         Message::Answer => Via::Pull,
-        Message::Join | Message::Members | Message::SyncOpen { .. } | Message::SyncReply { .. } => Via::Sync,
+        Message::Join
+        | Message::Members
+        | Message::SyncOpen { .. }
+        | Message::SyncList { .. }
+        | Message::SyncSketch { .. }
+        | Message::SyncMore { .. }
+        | Message::SyncWant { .. } => Via::Sync,
         Message::App { .. } | Message::Extension { .. } => Via::Message,
     }
 }

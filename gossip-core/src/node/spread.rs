@@ -1,7 +1,7 @@
-//! Spreading: gossip rounds, anti-entropy, joining and saying goodbye.
+//! Spreading: gossip rounds, joining and saying goodbye.
 
 use super::receive::hand_over;
-use super::transmit::{Cursor, List, Outgoing};
+use super::transmit::Outgoing;
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::io::Event;
@@ -9,9 +9,8 @@ use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
 use crate::rumors::strategies::{Targets, View};
-use crate::sync;
 use crate::time::Instant;
-use crate::wire::{Reader, Sender};
+use crate::wire::Sender;
 
 /// Rounds in which a goodbye is repeated.
 const LEAVE_ROUNDS: u8 = 3;
@@ -19,16 +18,9 @@ const LEAVE_ROUNDS: u8 = 3;
 /// Members that hear a goodbye in each of its rounds, at least.
 const LEAVE_FANOUT: u8 = 3;
 
-/// Anti-entropy exchanges that a node answers from one gossip round to the next. A request of 27 bytes may bring all events
-/// that are kept, and its sender's address may be forged; who is refused finds another member, or asks again.
-const SYNC_ANSWERS_MAX: u8 = 4;
-
-/// Doublings of the time between exchanges that bring nothing: 64 times `gossip_interval` in a quiet cluster.
-const SYNC_FRUITLESS_MAX: u8 = 6;
-
 impl<A: Address> Node<A> {
     pub(super) fn on_gossip_round(&mut self) {
-        self.sync_answers = 0;
+        self.sync.on_gossip_round();
         self.forwards = 0;
         if let Phase::Leaving(rounds) = self.phase {
             self.on_leave_round(rounds);
@@ -77,7 +69,7 @@ impl<A: Address> Node<A> {
         }
     }
 
-    fn has_news(&self) -> bool {
+    pub(super) fn has_news(&self) -> bool {
         !self.updates.is_empty() || self.rumors.has_news()
     }
 
@@ -129,78 +121,6 @@ impl<A: Address> Node<A> {
     /// What a datagram tells of its sender.
     pub(super) fn sender(&self) -> Sender {
         Sender { incarnation: self.members.entry(SELF).incarnation, digest: self.digest() }
-    }
-
-    /// Opens an anti-entropy exchange with a peer that knows something else, unless that is likely to settle by itself: as
-    /// long as this node has news to tell, the digests of a cluster differ everywhere. Each exchange that brought nothing new
-    /// doubles the time to the next: what it cannot mend (this node is at a bound) it is not to try for ever.
-    pub(super) fn maybe_sync(&mut self, now: Instant, peer: A) {
-        if self.learnt_so_far() != self.sync_learnt {
-            self.sync_fruitless = 0;
-        }
-        let gap = if self.has_news() { self.config.sync_interval } else { self.config.gossip_interval };
-        let gap = gap.saturating_mul(1 << self.sync_fruitless);
-        if self.phase != Phase::Member || self.sync_opened.is_some_and(|opened| now.since(opened) < gap) {
-            return;
-        }
-        self.sync_opened = Some(now);
-        self.sync_peer = Some(peer);
-        self.sync_learnt = self.learnt_so_far();
-        self.counters.syncs_opened += 1;
-        self.enqueue(Outgoing::SyncOpen { to: peer });
-    }
-
-    /// Grows with everything new that this node learns.
-    fn learnt_so_far(&self) -> u64 {
-        self.counters.updates_applied + self.counters.events_learnt
-    }
-
-    /// The number of buckets with which to compare, as its log2.
-    pub(super) fn sync_bits(&self) -> u8 {
-        sync::bucket_bits(self.members.len().max(self.rumors.len()))
-    }
-
-    pub(super) fn on_sync_open(&mut self, from: A, bits: u8, members: &[u8], events: &[u8]) {
-        let words = |bytes| {
-            let mut reader = Reader::new(bytes);
-            core::iter::from_fn(move || reader.u32())
-        };
-        let members = self.members.digests().differing(bits, words(members));
-        let events = self.rumors.digests().differing(bits, words(events));
-        if members | events == 0 {
-            return;
-        }
-        if self.sync_answers >= SYNC_ANSWERS_MAX {
-            self.counters.syncs_refused += 1;
-            return;
-        }
-        self.sync_answers += 1;
-        self.counters.syncs_answered += 1;
-        self.enqueue(Outgoing::Page {
-            to: from,
-            list: List::Buckets { bits, want: true, members, events },
-            cursor: Cursor::START,
-        });
-    }
-
-    pub(super) fn on_sync_reply(&mut self, from: A, bits: u8, want: bool, members: u64, events: u64) {
-        if !want {
-            return;
-        }
-        // Only who was asked may ask back, and only once.
-        if self.sync_peer != Some(from) {
-            self.counters.syncs_refused += 1;
-            return;
-        }
-        self.sync_peer = None;
-        if self.learnt_so_far() == self.sync_learnt {
-            self.sync_fruitless = (self.sync_fruitless + 1).min(SYNC_FRUITLESS_MAX);
-        }
-        self.enqueue(Outgoing::Page {
-            to: from,
-            list: List::Buckets { bits, want: false, members, events },
-            cursor: Cursor::START,
-        });
     }
 
     /// Delivers the ordered events that waited for others until now.

@@ -1,8 +1,10 @@
 //! What goes into a datagram, decided when the driver pulls it.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::Node;
+use super::sync::{DIGESTS_LEN_MAX, SYMBOLS_PER_DATAGRAM_MAX};
 use crate::address::Address;
 use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
@@ -10,9 +12,9 @@ use crate::member::{MemberState, Metadata};
 use crate::members::{Members, Slot};
 use crate::rumors::strategies::View;
 use crate::suspicion::Suspicion;
-use crate::sync::{self, BUCKETS_MAX};
+use crate::sync;
 use crate::time::Instant;
-use crate::wire::{Encoder, Item, Message, Update, Writer};
+use crate::wire::{Encoder, Item, Message, SYMBOL_LEN, Update};
 
 /// A message that waits to be pulled. Only what cannot be looked up later is kept.
 #[derive(Debug, Clone)]
@@ -56,6 +58,29 @@ pub(super) enum Outgoing<A> {
         list: List,
         cursor: Cursor,
     },
+    Sketch {
+        to: A,
+        bits: u8,
+        buckets: u64,
+        first: u32,
+        /// In each of so many datagrams.
+        symbols: u32,
+        datagrams: u8,
+    },
+    More {
+        to: A,
+        bits: u8,
+        buckets: u64,
+        first: u32,
+        datagrams: u8,
+    },
+    /// What the receiver lacks, and the identities of what this node lacks: as many datagrams as it takes.
+    Exchange {
+        to: A,
+        wanted: Vec<u32>,
+        members: Vec<Slot>,
+        events: Vec<u32>,
+    },
     App {
         to: A,
         payload: Arc<[u8]>,
@@ -67,8 +92,8 @@ pub(super) enum Outgoing<A> {
 pub(super) enum List {
     /// All members, for a newcomer.
     Members,
-    /// What this node has in the buckets of these masks; see [`Message::SyncReply`].
-    Buckets { bits: u8, want: bool, members: u64, events: u64 },
+    /// What this node has in these buckets; see [`Message::SyncList`].
+    Buckets { bits: u8, want: bool, buckets: u64 },
 }
 
 /// How far a list that takes several datagrams has come: the next slot of the members, then of the events.
@@ -82,6 +107,9 @@ impl Cursor {
     pub(super) const START: Self = Self { member: 0, event: 0 };
     const MEMBERS_DONE: Slot = Slot::MAX;
 }
+
+/// Most identities in one datagram.
+const WANTED_MAX: usize = 256;
 
 /// Less than the shortest item: a datagram with less room is full.
 const ITEM_MIN: usize = 4;
@@ -121,10 +149,27 @@ impl<A: Address> Node<A> {
             Outgoing::App { to, ref payload } => self.encode_plain(now, buffer, to, &Message::App { payload }),
             Outgoing::SyncOpen { to } => {
                 let bits = self.sync_bits();
-                let (mut members, mut events) = ([0; BUCKETS_MAX * 4], [0; BUCKETS_MAX * 4]);
-                let members = write_digests(self.members.digests(), bits, &mut members);
-                let events = write_digests(self.rumors.digests(), bits, &mut events);
-                self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, members, events })
+                let mut digests = [0; DIGESTS_LEN_MAX];
+                for (number, place) in digests.as_chunks_mut().0.iter_mut().take(1 << bits).enumerate() {
+                    *place = self.bucket_digest(number, bits).to_be_bytes();
+                }
+                self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, digests: &digests[..4 << bits] })
+            }
+            Outgoing::Sketch { to, bits, buckets, first, symbols, datagrams } => {
+                let mut bytes = [0; SYMBOLS_PER_DATAGRAM_MAX as usize * SYMBOL_LEN];
+                let len = self.write_symbols(bits, buckets, first, symbols, &mut bytes);
+                if datagrams > 1 {
+                    let (first, datagrams) = (first + symbols, datagrams - 1);
+                    self.outgoing.push_front(Outgoing::Sketch { to, bits, buckets, first, symbols, datagrams });
+                }
+                let message = Message::SyncSketch { bits, buckets, first, symbols: &bytes[..len] };
+                self.encode_plain(now, buffer, to, &message)
+            }
+            Outgoing::More { to, bits, buckets, first, datagrams } => {
+                self.encode_plain(now, buffer, to, &Message::SyncMore { bits, buckets, first, datagrams })
+            }
+            Outgoing::Exchange { to, ref wanted, ref members, ref events } => {
+                self.encode_exchange(now, buffer, to, wanted, members, events)
             }
             Outgoing::Page { to, list, cursor } => self.encode_page(now, buffer, to, list, cursor),
         }
@@ -205,20 +250,58 @@ impl<A: Address> Node<A> {
 
     /// One datagram of a list; the rest goes back to the front of the queue.
     fn encode_page(&mut self, now: Instant, buffer: &mut [u8], to: A, list: List, mut cursor: Cursor) -> Option<usize> {
-        let (message, bits, member_mask, event_mask, rest) = match list {
+        let (message, bits, members, events, rest) = match list {
             List::Members => (Message::<A>::Members, 0, u64::MAX, 0, list),
-            List::Buckets { bits, want, members, events } => {
-                let rest = List::Buckets { bits, want: false, members, events };
-                (Message::SyncReply { bits, want, members, events }, bits, members, events, rest)
+            List::Buckets { bits, want, buckets } => {
+                let rest = List::Buckets { bits, want: false, buckets };
+                (Message::SyncList { bits, want, buckets }, bits, buckets, buckets, rest)
             }
         };
         let mut encoder = self.encoder(buffer, &message)?;
         self.push_about_receiver(&mut encoder, to);
         let before = encoder.room();
-        let more = self.push_page(now, &mut encoder, bits, member_mask, event_mask, &mut cursor);
+        let more = self.push_page(now, &mut encoder, bits, members, events, &mut cursor);
         // A buffer that holds not even one item must not be tried for ever.
         if more && encoder.room() < before {
             self.outgoing.push_front(Outgoing::Page { to, list: rest, cursor });
+        }
+        Some(encoder.finish())
+    }
+
+    /// One datagram of an exchange; the rest goes back to the front of the queue.
+    fn encode_exchange(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        to: A,
+        wanted: &[u32],
+        members: &[Slot],
+        events: &[u32],
+    ) -> Option<usize> {
+        let mut bytes = [0; WANTED_MAX * 4];
+        let (now_wanted, later_wanted) = wanted.split_at(wanted.len().min(buffer.len() / 8).min(WANTED_MAX));
+        for (place, identity) in bytes.as_chunks_mut().0.iter_mut().zip(now_wanted) {
+            *place = identity.to_be_bytes();
+        }
+        let message: Message<'_, A> = Message::SyncWant { identities: &bytes[..4 * now_wanted.len()] };
+        let mut encoder = self.encoder(buffer, &message)?;
+        self.push_about_receiver(&mut encoder, to);
+        let before = encoder.room();
+        let mut member = |&slot: &Slot| {
+            // What was forgotten meanwhile is passed over.
+            self.members.get(slot).is_none()
+                || encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot))))
+        };
+        let sent = members.iter().take_while(|slot| member(slot)).count();
+        let members = &members[sent..];
+        let mut event = |&slot: &u32| self.rumors.told(now, slot).is_none_or(|rumor| encoder.push(&Item::Rumor(rumor)));
+        let sent = if members.is_empty() { events.iter().take_while(|slot| event(slot)).count() } else { 0 };
+        let events = &events[sent..];
+        let rest = !(later_wanted.is_empty() && members.is_empty() && events.is_empty());
+        // A buffer that holds not even one item must not be tried for ever.
+        if rest && (encoder.room() < before || !now_wanted.is_empty()) {
+            let (wanted, members, events) = (later_wanted.to_vec(), members.to_vec(), events.to_vec());
+            self.outgoing.push_front(Outgoing::Exchange { to, wanted, members, events });
         }
         Some(encoder.finish())
     }
@@ -280,6 +363,9 @@ impl<A: Copy> Outgoing<A> {
             | Self::Leave { to }
             | Self::SyncOpen { to }
             | Self::Page { to, .. }
+            | Self::Sketch { to, .. }
+            | Self::More { to, .. }
+            | Self::Exchange { to, .. }
             | Self::App { to, .. } => to,
         }
     }
@@ -299,14 +385,4 @@ fn told<'a, A: Address>(members: &'a Members<A>, slot: Slot, suspicion: Option<&
 /// The metadata of a member, if it ever stated any.
 fn stated<A: Address>(members: &Members<A>, slot: Slot) -> Option<Metadata<'_>> {
     Some(members.metadata(slot)).filter(|metadata| metadata.version > 0)
-}
-
-fn write_digests<'b>(digests: &sync::Digests, bits: u8, buffer: &'b mut [u8]) -> &'b [u8] {
-    let mut writer = Writer::new(buffer);
-    for number in 0..1_usize << bits {
-        // The buffer holds the greatest number of buckets.
-        let _ = writer.u32(digests.bucket(number, bits));
-    }
-    let len = writer.len();
-    &buffer[..len]
 }

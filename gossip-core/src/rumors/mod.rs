@@ -388,6 +388,24 @@ impl<A: Address> Rumors<A> {
         })
     }
 
+    /// The kept events as what nodes compare.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (u32, sync::sketch::Item)> + '_ {
+        self.slots.iter().enumerate().filter_map(|(slot, stored)| {
+            let EventId { origin, sequence } = stored.as_ref()?.id;
+            Some((slot as u32, sync::event_item(sync::event_fingerprint(&origin, sequence))))
+        })
+    }
+
+    /// Bytes of the payloads kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.classes.iter().map(|class| class.bytes).sum()
+    }
+
+    /// The event in a slot, if there is one.
+    pub(crate) fn told(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
+        self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))
+    }
+
     /// The events in slots from `start` on that fall into the buckets of `mask`.
     pub(crate) fn in_buckets(
         &self,

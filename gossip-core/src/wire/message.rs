@@ -11,6 +11,7 @@ use crate::config::ClusterTag;
 use crate::coordinate::Coordinate;
 use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::sync::BUCKET_BITS_MAX;
+use crate::sync::sketch::{SYMBOLS_MAX, Symbol};
 
 /// Why a datagram was not accepted. Nothing of it had an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,21 +112,44 @@ pub enum Message<'a, A> {
     SyncOpen {
         /// Log2 of their number.
         bits: u8,
-        /// Of the members: four bytes each.
-        members: &'a [u8],
-        /// Of the events.
-        events: &'a [u8],
+        /// Four bytes each.
+        digests: &'a [u8],
     },
-    /// This is what I have in the buckets that differ.
-    SyncReply {
+    /// This is all that I have in these buckets.
+    SyncList {
         /// Log2 of the number of buckets.
         bits: u8,
-        /// The receiver shall send what it has in them.
+        /// The receiver shall send all that it has in them.
         want: bool,
-        /// Which buckets of members differ.
-        members: u64,
-        /// Which buckets of events differ.
-        events: u64,
+        /// Which buckets: a bit each.
+        buckets: u64,
+    },
+    /// These symbols of a sketch are the sum of what I have in these buckets.
+    SyncSketch {
+        /// Log2 of the number of buckets.
+        bits: u8,
+        /// Which buckets: a bit each.
+        buckets: u64,
+        /// The number of the first symbol.
+        first: u32,
+        /// The symbols, [`SYMBOL_LEN`] bytes each.
+        symbols: &'a [u8],
+    },
+    /// Send me more symbols of the sketch of these buckets.
+    SyncMore {
+        /// Log2 of the number of buckets.
+        bits: u8,
+        /// Which buckets: a bit each.
+        buckets: u64,
+        /// The number of the first symbol.
+        first: u32,
+        /// Datagrams full of them.
+        datagrams: u8,
+    },
+    /// Send me what you have under these identities; what I have that you lack rides on this.
+    SyncWant {
+        /// Hashes of identities, four bytes each.
+        identities: &'a [u8],
     },
     /// A message between applications.
     App {
@@ -233,8 +257,11 @@ const KIND_JOIN: u8 = 7;
 const KIND_MEMBERS: u8 = 8;
 const KIND_LEAVE: u8 = 9;
 const KIND_SYNC_OPEN: u8 = 10;
-const KIND_SYNC_REPLY: u8 = 11;
+const KIND_SYNC_LIST: u8 = 11;
 const KIND_APP: u8 = 12;
+const KIND_SYNC_SKETCH: u8 = 13;
+const KIND_SYNC_MORE: u8 = 14;
+const KIND_SYNC_WANT: u8 = 16;
 
 /// The kinds from here on are left to later versions: a length and as many bytes follow.
 pub const KIND_EXTENSION: u8 = 128;
@@ -248,6 +275,9 @@ const TAG_COORDINATE: u8 = 0b1100_0000;
 const DELTA: u8 = 0b10_0000;
 const HAS_METADATA: u8 = 0b1000;
 const HAS_INCARNATION: u8 = 0b100;
+
+/// Bytes of a symbol in [`Message::SyncSketch`].
+pub const SYMBOL_LEN: usize = Symbol::LEN;
 
 /// The longest metadata and payloads that a datagram can hold; what is longer cannot have come in one.
 const STRING_MAX: usize = 65_535;
@@ -326,17 +356,24 @@ fn read_message<'a, A: Address>(kind: u8, reader: &mut Reader<'a>) -> Option<Mes
         KIND_LEAVE => Message::Leave,
         KIND_SYNC_OPEN => {
             let bits = read_bits(reader)?;
-            let len = 4_usize << bits;
-            Message::SyncOpen { bits, members: reader.bytes(len)?, events: reader.bytes(len)? }
+            Message::SyncOpen { bits, digests: reader.bytes(4 << bits)? }
         }
-        KIND_SYNC_REPLY => {
-            let (bits, want) = (read_bits(reader)?, read_flag(reader)?);
-            let (members, events) = (reader.u64()?, reader.u64()?);
-            let buckets = 1_u32 << bits;
-            if buckets < 64 && (members | events) >> buckets != 0 {
-                return None;
-            }
-            Message::SyncReply { bits, want, members, events }
+        KIND_SYNC_LIST => {
+            let (bits, buckets) = read_buckets(reader)?;
+            Message::SyncList { bits, want: read_flag(reader)?, buckets }
+        }
+        KIND_SYNC_SKETCH => {
+            let (bits, buckets) = read_buckets(reader)?;
+            let first = read_first_symbol(reader)?;
+            let symbols = reader.string(STRING_MAX).filter(|bytes| bytes.len().is_multiple_of(SYMBOL_LEN))?;
+            Message::SyncSketch { bits, buckets, first, symbols }
+        }
+        KIND_SYNC_MORE => {
+            let (bits, buckets) = read_buckets(reader)?;
+            Message::SyncMore { bits, buckets, first: read_first_symbol(reader)?, datagrams: reader.u8()? }
+        }
+        KIND_SYNC_WANT => {
+            Message::SyncWant { identities: reader.string(STRING_MAX).filter(|bytes| bytes.len().is_multiple_of(4))? }
         }
         KIND_APP => Message::App { payload: reader.string(STRING_MAX)? },
         _ => return None,
@@ -353,6 +390,16 @@ fn read_flag(reader: &mut Reader<'_>) -> Option<bool> {
 
 fn read_bits(reader: &mut Reader<'_>) -> Option<u8> {
     reader.u8().filter(|&bits| bits <= BUCKET_BITS_MAX)
+}
+
+/// Log2 of the number of buckets, and which of them.
+fn read_buckets(reader: &mut Reader<'_>) -> Option<(u8, u64)> {
+    let (bits, buckets) = (read_bits(reader)?, reader.u64()?);
+    (bits == BUCKET_BITS_MAX || buckets >> (1_u32 << bits) == 0).then_some((bits, buckets))
+}
+
+fn read_first_symbol(reader: &mut Reader<'_>) -> Option<u32> {
+    reader.varint32().filter(|&first| first <= SYMBOLS_MAX)
 }
 
 fn read_incarnation(reader: &mut Reader<'_>) -> Option<u32> {
@@ -476,7 +523,10 @@ fn kind<A>(message: &Message<'_, A>) -> u8 {
         Message::Members => KIND_MEMBERS,
         Message::Leave => KIND_LEAVE,
         Message::SyncOpen { .. } => KIND_SYNC_OPEN,
-        Message::SyncReply { .. } => KIND_SYNC_REPLY,
+        Message::SyncList { .. } => KIND_SYNC_LIST,
+        Message::SyncSketch { .. } => KIND_SYNC_SKETCH,
+        Message::SyncMore { .. } => KIND_SYNC_MORE,
+        Message::SyncWant { .. } => KIND_SYNC_WANT,
         Message::App { .. } => KIND_APP,
         Message::Extension { kind, .. } => *kind,
     }
@@ -491,16 +541,28 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
         }
         Message::Gossip { answer } => writer.u8(u8::from(answer)),
         Message::Answer | Message::Join | Message::Members | Message::Leave => Some(()),
-        Message::SyncOpen { bits, members, events } => {
+        Message::SyncOpen { bits, digests } => {
             writer.u8(bits)?;
-            writer.bytes(members)?;
-            writer.bytes(events)
+            writer.bytes(digests)
         }
-        Message::SyncReply { bits, want, members, events } => {
-            writer.bytes(&[bits, u8::from(want)])?;
-            writer.u64(members)?;
-            writer.u64(events)
+        Message::SyncList { bits, want, buckets } => {
+            writer.u8(bits)?;
+            writer.u64(buckets)?;
+            writer.u8(u8::from(want))
         }
+        Message::SyncSketch { bits, buckets, first, symbols } => {
+            writer.u8(bits)?;
+            writer.u64(buckets)?;
+            writer.varint(u64::from(first))?;
+            writer.string(symbols)
+        }
+        Message::SyncMore { bits, buckets, first, datagrams } => {
+            writer.u8(bits)?;
+            writer.u64(buckets)?;
+            writer.varint(u64::from(first))?;
+            writer.u8(datagrams)
+        }
+        Message::SyncWant { identities } => writer.string(identities),
         Message::App { payload } | Message::Extension { body: payload, .. } => writer.string(payload),
     }
 }

@@ -10,10 +10,13 @@
 //!    1 Ping      seq v                        7 Join      nothing
 //!    2 Ack       seq v                        8 Members   nothing
 //!    3 PingReq   seq v, target address        9 Leave     nothing
-//!    4 Nack      seq v                       10 SyncOpen  bits u8, 2^bits digests u32 of members, 2^bits of events
-//!    5 Gossip    flags u8 (1 = answer me)    11 SyncReply bits u8, flags u8 (1 = send me yours), buckets u64 of
-//!    6 Answer    nothing                                  members, u64 of events
-//!                                            12 App       length v, bytes
+//!    4 Nack      seq v                       10 SyncOpen  bits u8, 2^bits digests u32
+//!    5 Gossip    flags u8 (1 = answer me)    11 SyncList  bits u8, buckets u64, flags u8 (1 = send me yours)
+//!    6 Answer    nothing                     12 App       length v, bytes
+//!   13 SyncSketch  bits u8, buckets u64, number of the first symbol v, length v, symbols of 13 bytes
+//!                  (sum u64, check u32, count u8)
+//!   14 SyncMore    bits u8, buckets u64, number of the first symbol v, datagrams u8
+//!   16 SyncWant    length v, identities u32
 //!  then items until the datagram ends, each with a tag:
 //!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: version v, length v, metadata]
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
@@ -46,7 +49,8 @@ pub(crate) use delta::Previous;
 #[cfg(feature = "keyring")]
 use message::check_version;
 pub use message::{
-    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, Sender, Update, decode, decode_body,
+    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, Update, decode,
+    decode_body,
 };
 pub use rumor::{Rumor, RumorKind, Terms};
 
@@ -77,8 +81,8 @@ const VARINT64_MAX: usize = 10;
 /// An upper bound of what stands between the header and the items in a message that carries rumors.
 #[must_use]
 pub const fn message_max<A: Address>() -> usize {
-    // Kind, sender, and the longest body: PingReq's sequence and address, or SyncReply's 18 bytes.
-    let body = if VARINT32_MAX + A::ENCODED_MAX > 18 { VARINT32_MAX + A::ENCODED_MAX } else { 18 };
+    // Kind, sender, and the longest body: PingReq's sequence and address, or SyncList's 10 bytes.
+    let body = if VARINT32_MAX + A::ENCODED_MAX > 10 { VARINT32_MAX + A::ENCODED_MAX } else { 10 };
     1 + VARINT32_MAX + 4 + body
 }
 

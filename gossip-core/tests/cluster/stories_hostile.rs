@@ -132,13 +132,25 @@ fn a_flood_of_anti_entropy_is_answered_a_few_times_a_round() {
         cluster.start_event(1, &[7; 1_000]);
     }
     cluster.run_for(S(5));
-    let digest = [0xff; 4];
-    let bytes = forge(&cluster, &Message::SyncOpen { bits: 0, members: &digest, events: &digest }, &[]);
-    let before = cluster.bytes;
-    (0..1_000).for_each(|_| cluster.inject(2, 99, &bytes));
-    let answers = (cluster.bytes - before) / 50_000;
-    assert!((4..=5).contains(&answers), "{answers} times all events");
-    assert_eq!(cluster.host(2).node.counters().syncs_refused, 996);
+    // Who asks is a stranger, and what he asks for is as much as a message can ask for.
+    let flood = |cluster: &mut Cluster, message: &Message<'_, u16>| {
+        cluster.run_for(S(1));
+        let bytes = forge(cluster, message, &[]);
+        let (sent, refused) = (cluster.bytes, cluster.host(2).node.counters().syncs_refused);
+        (0..1_000).for_each(|_| cluster.inject(2, 99, &bytes));
+        (cluster.bytes - sent, cluster.host(2).node.counters().syncs_refused - refused)
+    };
+    let (sent, refused) = flood(&mut cluster, &Message::SyncOpen { bits: 0, digests: &[0xff; 4] });
+    assert!((32_000..50_000).contains(&sent) && refused == 968, "{sent} bytes of sketches, {refused} refused");
+    let (sent, refused) = flood(&mut cluster, &Message::SyncMore { bits: 0, buckets: 1, first: 0, datagrams: 255 });
+    assert!((32_000..50_000).contains(&sent) && refused == 996, "{sent} bytes of sketches, {refused} refused");
+    let list = Message::SyncList { bits: 0, want: true, buckets: 1 };
+    let (sent, refused) = flood(&mut cluster, &list);
+    assert!((8..=9).contains(&(sent / 50_000)) && refused == 992, "{sent} bytes of lists, {refused} refused");
+    let (sent, refused) =
+        flood(&mut cluster, &Message::SyncSketch { bits: 0, buckets: 1, first: 0, symbols: &[7; 26] });
+    assert!((sent, refused) == (0, 1_000), "nobody had asked");
+    let bytes = forge(&cluster, &list, &[]);
     cluster.run_for(S(1));
     let before = cluster.bytes;
     cluster.inject(2, 99, &bytes);

@@ -227,16 +227,21 @@ fn arb_message() -> impl Strategy<Value = Message<'static, u16>> {
         Just(Message::Join),
         Just(Message::Members),
         Just(Message::Leave),
-        (0..=BUCKET_BITS_MAX).prop_map(|bits| {
-            let digests = &[0xa5; 256][..4 << bits];
-            Message::SyncOpen { bits, members: digests, events: digests }
+        (0..=BUCKET_BITS_MAX).prop_map(|bits| Message::SyncOpen { bits, digests: &[0xa5; 256][..4 << bits] }),
+        any::<(bool, u64)>().prop_map(|(want, buckets)| Message::SyncList { bits: BUCKET_BITS_MAX, want, buckets }),
+        (0..=SYMBOLS_MAX, 0..9_usize).prop_map(|(first, count)| Message::SyncSketch {
+            bits: 1,
+            buckets: 2,
+            first,
+            symbols: &[0x5a; 9 * SYMBOL_LEN][..count * SYMBOL_LEN]
         }),
-        any::<(bool, u64, u64)>().prop_map(|(want, members, events)| Message::SyncReply {
-            bits: BUCKET_BITS_MAX,
-            want,
-            members,
-            events
+        (0..=SYMBOLS_MAX, any::<u8>()).prop_map(|(first, datagrams)| Message::SyncMore {
+            bits: 0,
+            buckets: 1,
+            first,
+            datagrams
         }),
+        (0..20_usize).prop_map(|count| Message::SyncWant { identities: &[7; 80][..4 * count] }),
         Just(Message::App { payload: b"from one application to another" }),
     ]
 }
@@ -260,7 +265,7 @@ proptest! {
 
     /// Whatever decodes is exactly what encoding makes of it, and nothing panics on the way.
     #[test]
-    fn what_is_decoded_is_encoded_the_same(mut bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..14, tag: u8) {
+    fn what_is_decoded_is_encoded_the_same(mut bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..18, tag: u8) {
         if bytes.len() > 20 {
             // Lead the random bytes into the decoder instead of failing at the header.
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);

@@ -1,15 +1,21 @@
 //! Anti-entropy: finding out what two nodes do not both know.
 //!
-//! Every message carries the digests of the sender's live members and of its events: each the exclusive or of one
-//! fingerprint per item, kept up to date at a constant cost per change. Nodes that agree find out from these eight bytes.
-//! Nodes that do not agree compare the digests of up to 64 buckets (an item's bucket is the top bits of the hash of its
-//! identity) and then exchange the buckets that differ. The dead and the departed are not in the digests: they are
-//! forgotten at different times, and a node that still holds them for alive differs by just that.
+//! Every message carries the digest of what the sender knows: the exclusive or of one fingerprint per live member and per kept
+//! event, kept up to date at a constant cost per change. Nodes that agree find out from these four bytes. Nodes that do not
+//! agree compare the digests of up to 64 buckets (an item's bucket is the top bits of the hash of its identity) and reconcile
+//! the buckets that differ: by a [`sketch`], or by lists of all that is in them where that is shorter. The dead and the
+//! departed are not in the digests: they are forgotten at different times, and a node that still holds them for alive differs
+//! by just that.
 //!
 //! The hash is part of the protocol, so it is FNV-1a with a fixed finaliser, the same in every version and on every machine.
 
+pub(crate) mod sketch;
+
+use sketch::Item;
+
 use crate::address::Address;
 use crate::member::Metadata;
+use crate::suspicion::log2_fixed;
 
 /// Bits of the greatest number of buckets.
 pub(crate) const BUCKET_BITS_MAX: u8 = 6;
@@ -48,13 +54,6 @@ impl Digests {
     pub(crate) fn bucket(&self, number: usize, bits: u8) -> u32 {
         let width = BUCKETS_MAX >> bits;
         self.buckets[number * width..(number + 1) * width].iter().fold(0, |digest, &part| digest ^ part)
-    }
-
-    /// A bit for each of 2^`bits` buckets, set where `theirs` differs.
-    pub(crate) fn differing(&self, bits: u8, theirs: impl Iterator<Item = u32>) -> u64 {
-        theirs.take(1 << bits).enumerate().fold(0, |mask, (number, digest)| {
-            if self.bucket(number, bits) == digest { mask } else { mask | 1 << number }
-        })
     }
 }
 
@@ -116,6 +115,33 @@ impl Fnv {
     }
 }
 
+/// What a sketch knows of a live member.
+pub(crate) fn member_item((identity, fingerprint): (u32, u32)) -> Item {
+    u64::from(identity) << 32 | u64::from(fingerprint)
+}
+
+/// What a sketch knows of an event. As in [`digest`], the fingerprint is turned against those of members.
+pub(crate) fn event_item((identity, fingerprint): (u32, u32)) -> Item {
+    u64::from(identity) << 32 | u64::from(fingerprint.rotate_left(16))
+}
+
+/// The digest of members and events together. Turned against each other, so that a member and an event with one fingerprint do
+/// not cancel out.
+pub(crate) fn digest(members: u32, events: u32) -> u32 {
+    members ^ events.rotate_left(16)
+}
+
+/// Likely size of the difference of two sets of which `differing` of 2^`bits` buckets differ, or `None` when all do: B·ln(B/(B − x)),
+/// since d items leave a share of about e^(−d/B) of the buckets alone.
+pub(crate) fn estimate(bits: u8, differing: u32) -> Option<u32> {
+    let buckets = 1_u32 << bits;
+    let alike = buckets.checked_sub(differing).filter(|&alike| alike > 0)?;
+    // ln 2 in units of 1/65536.
+    const LN_2: u64 = 45_426;
+    let log2 = log2_fixed(buckets) - log2_fixed(alike);
+    Some((u64::from(buckets) * log2 * LN_2).div_ceil(1 << 32) as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,11 +157,18 @@ mod tests {
         let extra = event_fingerprint(&9_u16, 0);
         other.toggle(Some(extra));
         for bits in 0..=BUCKET_BITS_MAX {
-            let theirs = (0..1 << bits).map(|number| other.bucket(number, bits));
-            assert_eq!(one.differing(bits, theirs), 1 << bucket(extra.0, bits));
+            let differing = (0..1 << bits).filter(|&number| one.bucket(number, bits) != other.bucket(number, bits));
+            assert_eq!(differing.collect::<alloc::vec::Vec<_>>(), [usize::from(bucket(extra.0, bits))]);
         }
         other.toggle(Some(extra));
         assert_eq!(one.total(), other.total());
+    }
+
+    #[test]
+    fn hand_worked_estimates() {
+        // 64·ln(64/63) = 1.008, 64·ln 2 = 44.4, 64·ln 64 = 266.2, each rounded up.
+        assert_eq!([0, 1, 32, 63].map(|differing| estimate(6, differing)), [Some(0), Some(2), Some(45), Some(267)]);
+        assert_eq!((estimate(6, 64), estimate(0, 1)), (None, None));
     }
 
     #[test]
