@@ -31,6 +31,16 @@ pub struct Death {
     pub is_true: bool,
 }
 
+/// How a member is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slowness {
+    /// The whole process is stopped. When it wakes, its timers come first, late, and then the datagrams that waited.
+    Stopped,
+    /// Its messages are stuck, in and out, and its timers are not: it goes on to judge. At the end what it wanted to say goes out,
+    /// and then it reads what waited.
+    Blocked,
+}
+
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Arrival { from: u32, to: u32, bytes: Vec<u8> },
@@ -42,9 +52,10 @@ enum Happening {
 struct Host {
     node: Node<SocketAddr>,
     up: bool,
-    /// Stopped until then: neither timers nor datagrams are served.
-    stopped: Option<Instant>,
+    /// Slow until then, and how.
+    slow: Option<(Instant, Slowness)>,
     inbox: VecDeque<(u32, Vec<u8>)>,
+    outbox: VecDeque<(u32, Vec<u8>)>,
     /// The deadline for which the node's timer stands in the queue.
     scheduled: Option<Instant>,
 }
@@ -62,8 +73,15 @@ pub struct Cluster {
     pub bytes: u64,
     /// Every death as each node learnt it, in the order of time.
     pub deaths: Vec<Death>,
-    /// How often each event was handed to each node's application.
-    deliveries: BTreeMap<EventId<SocketAddr>, Vec<u8>>,
+    events: BTreeMap<EventId<SocketAddr>, Deliveries>,
+}
+
+/// What became of an event.
+struct Deliveries {
+    /// How often it was handed to each node's application.
+    counts: Vec<u8>,
+    /// When the last node got it that had not had it before.
+    last: Instant,
 }
 
 impl Cluster {
@@ -75,7 +93,7 @@ impl Cluster {
         let hosts = (0..size).map(|index| {
             let setup = Setup { seed: rng.next_u64(), ..Setup::new(address(index)) };
             let node = Node::new(start, config.clone(), &setup).expect("a valid configuration");
-            Host { node, up: true, stopped: None, inbox: VecDeque::new(), scheduled: None }
+            Host { node, up: true, slow: None, inbox: VecDeque::new(), outbox: VecDeque::new(), scheduled: None }
         });
         let mut cluster = Self {
             now: start,
@@ -86,7 +104,7 @@ impl Cluster {
             loss: 0.0,
             bytes: 0,
             deaths: Vec::new(),
-            deliveries: BTreeMap::new(),
+            events: BTreeMap::new(),
         };
         for node in 0..size {
             let at = start + Duration::from_nanos(u64::from(node) * 1_000_000_000 / u64::from(size));
@@ -132,11 +150,10 @@ impl Cluster {
         self.hosts[index as usize].up = false;
     }
 
-    /// A node's process is stopped: it neither receives nor sends, its timers are served late, and its datagrams wait, as many as
-    /// [`INBOX_MAX`]. When it wakes, its timers come first.
-    pub fn stop(&mut self, index: u32, span: Duration) {
+    /// A node neither receives nor sends for a while. What waits is bounded: [`INBOX_MAX`] datagrams each way.
+    pub fn slow_down(&mut self, index: u32, how: Slowness, span: Duration) {
         let until = self.now + span;
-        self.hosts[index as usize].stopped = Some(until);
+        self.hosts[index as usize].slow = Some((until, how));
         self.push(until, Happening::Wake { node: index });
     }
 
@@ -157,15 +174,20 @@ impl Cluster {
     /// How many nodes were told of an event by others.
     #[must_use]
     pub fn delivered(&self, id: EventId<SocketAddr>) -> u32 {
-        self.deliveries.get(&id).map_or(0, |counts| counts.iter().map(|&count| u32::from(count > 0)).sum())
+        self.events.get(&id).map_or(0, |event| event.counts.iter().map(|&count| u32::from(count > 0)).sum())
     }
 
     /// How many deliveries of an event were not the first to their node.
     #[must_use]
     pub fn repeated(&self, id: EventId<SocketAddr>) -> u32 {
-        self.deliveries
-            .get(&id)
-            .map_or(0, |counts| counts.iter().map(|&count| u32::from(count.saturating_sub(1))).sum())
+        let again = |event: &Deliveries| event.counts.iter().map(|&count| u32::from(count.saturating_sub(1))).sum();
+        self.events.get(&id).map_or(0, again)
+    }
+
+    /// When the last of the nodes got an event that have it.
+    #[must_use]
+    pub fn last_delivery(&self, id: EventId<SocketAddr>) -> Option<Instant> {
+        self.events.get(&id).map(|event| event.last)
     }
 
     /// Whether every node knows as many members as there are nodes.
@@ -218,7 +240,7 @@ impl Cluster {
         match happening {
             Happening::Arrival { from, to, bytes } => {
                 let host = &mut self.hosts[to as usize];
-                if host.stopped.is_none() {
+                if host.slow.is_none() {
                     self.receive(to, from, &bytes);
                 } else if host.inbox.len() < INBOX_MAX {
                     host.inbox.push_back((from, bytes));
@@ -228,7 +250,7 @@ impl Cluster {
                 let host = &mut self.hosts[node as usize];
                 if host.scheduled == Some(at) {
                     host.scheduled = None;
-                    if host.stopped.is_none() {
+                    if host.slow.is_none_or(|(_, how)| how == Slowness::Blocked) {
                         self.serve_timers(node);
                     }
                 }
@@ -239,11 +261,16 @@ impl Cluster {
                 self.drain(node);
             }
             Happening::Wake { node } => {
-                if self.hosts[node as usize].stopped != Some(at) {
-                    return true;
+                let host = &mut self.hosts[node as usize];
+                let Some((_, how)) = host.slow.take_if(|(until, _)| *until == at) else { return true };
+                match how {
+                    Slowness::Stopped => self.serve_timers(node),
+                    Slowness::Blocked => {
+                        for (to, bytes) in std::mem::take(&mut host.outbox) {
+                            self.send(node, to, bytes);
+                        }
+                    }
                 }
-                self.hosts[node as usize].stopped = None;
-                self.serve_timers(node);
                 while let Some((from, bytes)) = self.hosts[node as usize].inbox.pop_front() {
                     self.receive(node, from, &bytes);
                 }
@@ -272,20 +299,25 @@ impl Cluster {
     fn drain(&mut self, index: u32) {
         let mut buffer = [0; 1400];
         while let Some(transmit) = self.hosts[index as usize].node.poll_transmit(self.now, &mut buffer) {
-            self.bytes += transmit.len as u64;
-            let lost = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-            let to = index_of(transmit.to);
-            if lost >= self.loss && self.hosts[to as usize].up {
-                let bytes = buffer[..transmit.len].to_vec();
-                self.push(self.now + LATENCY, Happening::Arrival { from: index, to, bytes });
+            let (to, bytes) = (index_of(transmit.to), buffer[..transmit.len].to_vec());
+            let host = &mut self.hosts[index as usize];
+            if host.slow.is_none() {
+                self.send(index, to, bytes);
+            } else if host.outbox.len() < INBOX_MAX {
+                host.outbox.push_back((to, bytes));
             }
         }
         let count = self.hosts.len();
         while let Some(event) = self.hosts[index as usize].node.poll_event() {
             match event {
                 Event::UserEvent { id, .. } => {
-                    let counts = self.deliveries.entry(id).or_insert_with(|| vec![0; count]);
-                    counts[index as usize] = counts[index as usize].saturating_add(1);
+                    let none = || Deliveries { counts: vec![0; count], last: self.now };
+                    let event = self.events.entry(id).or_insert_with(none);
+                    let times = &mut event.counts[index as usize];
+                    if *times == 0 {
+                        event.last = self.now;
+                    }
+                    *times = times.saturating_add(1);
                 }
                 Event::MemberChanged { addr, state: MemberState::Dead, .. } => {
                     let of = index_of(addr);
@@ -301,6 +333,14 @@ impl Cluster {
             if let Some(due) = due {
                 self.push(due, Happening::Timer { node: index });
             }
+        }
+    }
+
+    fn send(&mut self, from: u32, to: u32, bytes: Vec<u8>) {
+        self.bytes += bytes.len() as u64;
+        let lost = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        if lost >= self.loss && self.hosts[to as usize].up {
+            self.push(self.now + LATENCY, Happening::Arrival { from, to, bytes });
         }
     }
 }

@@ -62,6 +62,48 @@ fn main() {
         }
         println!("| {size} | {rate:.1} | {suspicions} | {} | {} |", cluster.false_deaths(), show(slowest));
     }
+    events_under_loss(&sizes);
+}
+
+/// 100 events, ten a second, while datagrams are lost: whether each comes to each node once, how soon, and what it costs beside
+/// what the cluster costs without events.
+fn events_under_loss(sizes: &[u32]) {
+    const EVENTS: u32 = 100;
+    println!("\n{EVENTS} events, one every 100 ms:\n");
+    println!(
+        "| N | strategy | loss | deliveries missing | repeated | at all after: median | slowest | bytes per node and event |"
+    );
+    println!("|---:|---|---:|---:|---:|---:|---:|---:|");
+    let eager = Config { strategy: Strategy::Eager { fanout: 3 }, ..Config::lan() };
+    for &size in sizes.iter().filter(|&&size| size <= 256) {
+        for (name, config) in [("push-pull 3", &Config::lan()), ("eager 3", &eager)] {
+            for percent in [0_u32, 10, 25, 50] {
+                let mut cluster = Cluster::converged(size, 4, config);
+                cluster.loss = f64::from(percent) / 100.0;
+                cluster.run_for(Duration::from_secs(10));
+                cluster.bytes = 0;
+                cluster.run_for(Duration::from_secs(30));
+                let without = std::mem::take(&mut cluster.bytes);
+                let mut events = Vec::new();
+                for i in 0..EVENTS {
+                    events.push((cluster.now(), cluster.start_event(i * 7 % size)));
+                    cluster.run_for(Duration::from_millis(100));
+                }
+                cluster.run_for(Duration::from_secs(20));
+                let missing: u32 = events.iter().map(|&(_, id)| size - 1 - cluster.delivered(id)).sum();
+                let repeated: u32 = events.iter().map(|&(_, id)| cluster.repeated(id)).sum();
+                let took = |&(start, id)| cluster.last_delivery(id).map_or(Duration::ZERO, |last| last.since(start));
+                let mut times: Vec<_> = events.iter().map(took).collect();
+                times.sort_unstable();
+                println!(
+                    "| {size} | {name} | {percent} % | {missing} | {repeated} | {} | {} | {} |",
+                    show(Some(times[times.len() / 2])),
+                    show(times.last().copied()),
+                    cluster.bytes.saturating_sub(without) / u64::from(EVENTS * size),
+                );
+            }
+        }
+    }
 }
 
 /// How quick an event is under each strategy, and what it costs.

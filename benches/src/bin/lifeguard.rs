@@ -2,23 +2,30 @@
 //! virtual time, with Lifeguard's parts switched on one by one.
 //!
 //! ```sh
-//! cargo run --release -p benches --bin lifeguard
+//! cargo run --release -p benches --bin lifeguard [-- quick|tune]
 //! ```
-//! C of 128 members are stopped together for D, run for I, are stopped again, and so on for two minutes. What they are told
-//! meanwhile waits; what they do at once when they wake up, timers first, is what a slow process does. They are slow, not dead,
-//! and what others think of them is not counted as false. After a minute one of the other members crashes.
+//! C of 128 members are slow together for D, run for I, are slow again, and so on for two minutes. What others think of the slow ones
+//! is not counted as false. After a minute one of the other members crashes. Slow in two ways: messages stuck both ways while
+//! the timers run on (the paper's, which blocks the sending and the receiving of messages), and the whole process stopped.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use benches::cluster::Cluster;
+use benches::cluster::{Cluster, Slowness};
 use gossip_core::{Config, Instant};
 
 const MEMBERS: u32 = 128;
 /// Who crashes: none of the slow ones, which are the first C but for the seed of the join.
 const CRASHED: u32 = MEMBERS - 1;
-const CONCURRENT: [u32; 5] = [1, 4, 8, 16, 32];
-const DURATIONS_MS: [u64; 5] = [128, 512, 2_048, 8_192, 32_768];
-const INTERVALS_MS: [u64; 4] = [1, 64, 1_024, 16_384];
+/// C, D and I in milliseconds.
+struct Grid {
+    concurrent: &'static [u32],
+    durations: &'static [u64],
+    intervals: &'static [u64],
+}
+const FULL: Grid =
+    Grid { concurrent: &[1, 4, 16, 32], durations: &[128, 512, 2_048, 8_192, 32_768], intervals: &[1, 256, 4_096] };
+const QUICK: Grid = Grid { concurrent: &[4, 32], durations: &[2_048, 8_192, 32_768], intervals: &[1, 4_096] };
 const SEED: u64 = 1;
 
 /// What came of one cell of the grid, or of many.
@@ -35,40 +42,66 @@ struct Tally {
 }
 
 fn main() {
-    println!("N = {MEMBERS}, C = {CONCURRENT:?}, D = {DURATIONS_MS:?} ms, I = {INTERVALS_MS:?} ms, seed {SEED}\n");
-    println!(
-        "| | FP | FP⁻ | FP, % of SWIM | FP⁻, % of SWIM | slow members buried | crash known first: median / 99 % | at all well: median / 99 % | B/s per node |"
-    );
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
-    let mut swim = None;
-    for (name, config) in configurations() {
-        let mut total = Tally::default();
-        for concurrent in CONCURRENT {
-            for duration in DURATIONS_MS {
-                for interval in INTERVALS_MS {
-                    run(&config, concurrent, duration, interval, &mut total);
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    let grid = if asked("quick") || asked("tune") { QUICK } else { FULL };
+    let rows = if asked("tune") { tuning() } else { parts() };
+    let Grid { concurrent, durations, intervals } = grid;
+    println!("N = {MEMBERS}, C = {concurrent:?}, D = {durations:?} ms, I = {intervals:?} ms, seed {SEED}");
+    let ways = [(Slowness::Blocked, "messages stuck, timers run on"), (Slowness::Stopped, "process stopped")];
+    for &(how, what) in if asked("tune") { &ways[..1] } else { &ways } {
+        println!(
+            "\n{what}:\n\n| | FP | FP⁻ | FP, % of SWIM | FP⁻, % of SWIM | slow members buried | crash known first: median / 99 % | to all well: median / 99 % | B/s per node |"
+        );
+        println!("|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        let mut swim = None;
+        for (name, config) in &rows {
+            let mut total = Tally::default();
+            for &concurrent in concurrent {
+                for &duration in durations {
+                    for &interval in intervals {
+                        run(config, how, concurrent, duration, interval, &mut total);
+                    }
                 }
             }
+            let (fp, healthy) = *swim.get_or_insert((total.false_positives, total.at_healthy));
+            let cells = total.first.len() as u64;
+            println!(
+                "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                total.false_positives,
+                total.at_healthy,
+                percent(total.false_positives, fp),
+                percent(total.at_healthy, healthy),
+                total.slow_buried,
+                quantiles(&mut total.first),
+                quantiles(&mut total.all),
+                total.bytes / cells / 120 / u64::from(MEMBERS),
+            );
         }
-        let (fp, healthy) = *swim.get_or_insert((total.false_positives, total.at_healthy));
-        let cells = (CONCURRENT.len() * DURATIONS_MS.len() * INTERVALS_MS.len()) as u64;
-        println!(
-            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            total.false_positives,
-            total.at_healthy,
-            percent(total.false_positives, fp),
-            percent(total.at_healthy, healthy),
-            total.slow_buried,
-            quantiles(&mut total.first),
-            quantiles(&mut total.all),
-            total.bytes / cells / 120 / u64::from(MEMBERS),
-        );
     }
 }
 
+/// The preset `lan`, and each of its values of suspicion changed.
+fn tuning() -> Vec<(&'static str, Config)> {
+    let lan = Config::lan;
+    vec![
+        ("preset `lan`: α = 1, least 3 s, β = 6, K = 3", lan()),
+        ("K = 1", Config { suspicion_confirmations: 1, ..lan() }),
+        ("K = 2", Config { suspicion_confirmations: 2, ..lan() }),
+        ("K = 4", Config { suspicion_confirmations: 4, ..lan() }),
+        ("β = 3", Config { suspicion_max_multiplier: 3, ..lan() }),
+        ("β = 10", Config { suspicion_max_multiplier: 10, ..lan() }),
+        ("least 2 s", Config { suspicion_min: Duration::from_secs(2), ..lan() }),
+        ("least 4 s", Config { suspicion_min: Duration::from_secs(4), ..lan() }),
+        ("α = 2", Config { suspicion_multiplier: 2, ..lan() }),
+        ("helpers do not confirm", Config { helpers_confirm: false, ..lan() }),
+        ("without self-doubt", Config { self_doubt: false, ..lan() }),
+    ]
+}
+
 /// Plain SWIM, each part of Lifeguard alone, all of them, and this library's preset.
-fn configurations() -> [(&'static str, Config); 7] {
+fn parts() -> Vec<(&'static str, Config)> {
     let swim = Config {
+        probe_timeout_min: Config::lan().probe_timeout,
         probe_pings: 1,
         helpers_confirm: false,
         suspicion_multiplier: 5,
@@ -81,18 +114,18 @@ fn configurations() -> [(&'static str, Config); 7] {
         ..Config::lan()
     };
     let lifeguard = Config { suspicion_max_multiplier: 6, awareness_max: 8, buddy_system: true, ..swim.clone() };
-    [
+    vec![
         ("SWIM (α = 5)", swim.clone()),
         ("SWIM + LHA-Probe", Config { awareness_max: 8, ..swim.clone() }),
         ("SWIM + LHA-Suspicion (β = 6, K = 3)", Config { suspicion_max_multiplier: 6, ..swim.clone() }),
         ("SWIM + Buddy System", Config { buddy_system: true, ..swim }),
-        ("Lifeguard (α = 5, β = 6, K = 3)", lifeguard.clone()),
-        ("all of ours, α = 5", Config { probe_pings: 4, helpers_confirm: true, self_doubt: true, ..lifeguard }),
+        ("Lifeguard (α = 5, β = 6, K = 3)", lifeguard),
+        ("all of ours, α = 5", Config { suspicion_multiplier: 5, ..Config::lan() }),
         ("preset `lan`", Config::lan()),
     ]
 }
 
-fn run(config: &Config, concurrent: u32, duration_ms: u64, interval_ms: u64, total: &mut Tally) {
+fn run(config: &Config, how: Slowness, concurrent: u32, duration_ms: u64, interval_ms: u64, total: &mut Tally) {
     let (duration, interval) = (Duration::from_millis(duration_ms), Duration::from_millis(interval_ms));
     let mut cluster = Cluster::converged(MEMBERS, SEED, config);
     cluster.run_for(Duration::from_secs(15));
@@ -102,7 +135,7 @@ fn run(config: &Config, concurrent: u32, duration_ms: u64, interval_ms: u64, tot
     let mut crashed = None;
     while cluster.now().since(start) < Duration::from_secs(120) {
         for index in slow.clone() {
-            cluster.stop(index, duration);
+            cluster.slow_down(index, how, duration);
         }
         for span in [duration, interval] {
             let crash = Duration::from_secs(60);
@@ -131,10 +164,10 @@ fn run(config: &Config, concurrent: u32, duration_ms: u64, interval_ms: u64, tot
     let times: Vec<_> = cluster.deaths_of(CRASHED).filter(|death| !slow.contains(&death.by)).collect();
     total.first.push(times.first().map(|death| since(death.at)));
     let well = (MEMBERS - 1 - concurrent) as usize;
-    let mut known: Vec<u32> = times.iter().map(|death| death.by).collect();
-    known.sort_unstable();
-    known.dedup();
-    total.all.push(times.last().filter(|_| known.len() == well).map(|death| since(death.at)));
+    // Each once: who forgot the dead in the end may hear of it from one who was slow all the time, and bury it again.
+    let mut first_at = BTreeMap::new();
+    times.iter().for_each(|death| _ = first_at.entry(death.by).or_insert(death.at));
+    total.all.push(first_at.values().max().filter(|_| first_at.len() == well).map(|&at| since(at)));
 }
 
 fn percent(count: u64, of: u64) -> String {

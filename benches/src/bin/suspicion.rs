@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use benches::cluster::Cluster;
+use benches::cluster::{Cluster, Slowness};
 use gossip_core::Config;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -83,7 +83,7 @@ fn row(size: u32, config: &Config) {
     }
     let mut cluster = Cluster::converged(size.min(256), 8, config);
     for index in 0..20 {
-        cluster.stop(index, Duration::from_millis(2500));
+        cluster.slow_down(index, Slowness::Stopped, Duration::from_millis(2500));
         cluster.run_for(S(3));
     }
     cluster.run_for(S(10));

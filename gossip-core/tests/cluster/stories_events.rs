@@ -54,6 +54,26 @@ fn every_event_reaches_every_node_once_under_loss() {
 }
 
 #[test]
+fn every_one_of_a_hundred_events_reaches_64_nodes_once_under_loss() {
+    for (seed, loss) in [(22, 0.1), (23, 0.25)] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), 64);
+        cluster.loss = loss;
+        let ids: Vec<_> = (0..100)
+            .map(|i| {
+                cluster.run_for(Duration::from_millis(20));
+                cluster.start_event(1 + i * 7 % 64, b"one of a hundred")
+            })
+            .collect();
+        let all = cluster.run_until(S(15), |cluster| ids.iter().all(|&id| cluster.informed(id) == 64));
+        assert!(all.is_some(), "loss {loss}");
+        // Whatever still comes, comes again.
+        cluster.run_for(S(3));
+        ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+        assert!(cluster.deaths().is_empty());
+    }
+}
+
+#[test]
 fn a_sleeper_catches_up_when_it_wakes() {
     for config in strategies() {
         let mut cluster = Cluster::converged(8, config, 16);
