@@ -4,6 +4,9 @@
 //! slots of some table; the backlog links them into one queue per number of transmissions, so that adding, moving and
 //! dropping an item cost the same however many there are.
 
+#[cfg(any(test, fuzzing))]
+mod check;
+
 use alloc::vec::Vec;
 
 use crate::overlay::Overlay;

@@ -45,6 +45,9 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+// As the harness of the fuzz targets calls it, which is also run here over its corpus.
+#[cfg(test)]
+extern crate self as gossip_core;
 #[cfg(test)]
 extern crate std;
 
@@ -55,6 +58,10 @@ mod changes;
 pub mod config;
 pub mod coordinate;
 mod counters;
+#[cfg(test)]
+#[allow(unreachable_pub, reason = "it is a crate of its own as well")]
+#[path = "../fuzz/src/lib.rs"]
+mod fuzz;
 pub mod io;
 #[cfg(feature = "keyring")]
 pub mod keyring;
@@ -91,6 +98,9 @@ pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
 pub use options::{EventOptions, Order, Priority};
 pub use rumors::EventId;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use snapshot::sealed_snapshot;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use time::Instant;
 pub use view::SharedView;

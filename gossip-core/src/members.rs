@@ -4,6 +4,9 @@
 //! timers can name a member by its slot. The live ones (alive or suspected) are listed densely beside: a random live member
 //! costs one draw. No operation here grows with the number of members, except where it says so.
 
+#[cfg(any(test, fuzzing))]
+mod check;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -337,12 +337,7 @@ impl<'v> Composer<'v> {
     }
 
     pub(crate) fn finish(self) {
-        let snapshot = &mut self.out[self.start..];
-        // What cannot be counted in four bytes is refused when it is read.
-        let len = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
-        snapshot[LENGTH_AT..CHECKSUM_AT].copy_from_slice(&len.to_be_bytes());
-        let checksum = crc(snapshot);
-        snapshot[CHECKSUM_AT..BODY_AT].copy_from_slice(&checksum.to_be_bytes());
+        write_length_and_checksum(&mut self.out[self.start..]);
     }
 
     fn list<T>(
@@ -369,6 +364,26 @@ impl<'v> Composer<'v> {
         self.out.truncate(len + written.unwrap_or(0));
         written.is_some()
     }
+}
+
+fn write_length_and_checksum(snapshot: &mut [u8]) {
+    // What cannot be counted in four bytes is refused when it is read.
+    let len = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
+    snapshot[LENGTH_AT..CHECKSUM_AT].copy_from_slice(&len.to_be_bytes());
+    let checksum = crc(snapshot);
+    snapshot[CHECKSUM_AT..BODY_AT].copy_from_slice(&checksum.to_be_bytes());
+}
+
+/// A snapshot with this body and a header that is right, whatever the body is.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+#[must_use]
+pub fn sealed_snapshot(cluster: ClusterTag, body: &[u8]) -> Vec<u8> {
+    let mut snapshot = Vec::new();
+    let composer = Composer::begin(&mut snapshot, cluster);
+    composer.out.extend_from_slice(body);
+    composer.finish();
+    snapshot
 }
 
 fn write_address<A: Address>(writer: &mut Writer<'_>, previous: &mut Previous, address: &A) -> Option<()> {

@@ -3,6 +3,8 @@
 //! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
 
 mod failure;
+#[cfg(any(test, fuzzing))]
+mod invariants;
 mod queue;
 mod read;
 mod receive;

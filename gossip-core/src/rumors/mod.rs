@@ -4,6 +4,8 @@
 //! told. Its identity is remembered half a lifetime longer than any copy of it can live, so that it is delivered once. A
 //! copy carries its age; the time on the wire is not in it, so the lifetime is to be long against the network's delays.
 
+#[cfg(any(test, fuzzing))]
+mod check;
 mod holdback;
 mod seen;
 pub(crate) mod strategies;

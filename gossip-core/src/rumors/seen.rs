@@ -138,6 +138,14 @@ impl<A: Copy + Eq + Hash> Seen<A> {
         }
     }
 
+    /// Panics when the two stores do not hold the same, or more than `max`.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self, max: usize) {
+        assert!(self.order.iter().all(|entry| self.ids.contains(&entry.id)));
+        assert_eq!(self.order.len(), self.ids.len(), "each identity once");
+        assert!(self.order.len() <= max, "{} identities", self.order.len());
+    }
+
     /// When the forgotten event started.
     fn forget_front(&mut self) -> Option<Start> {
         let Entry { id, started, .. } = self.order.pop_front()?;

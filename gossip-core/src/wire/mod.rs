@@ -48,6 +48,9 @@ pub use codec::{Reader, Writer};
 pub(crate) use delta::Previous;
 #[cfg(feature = "keyring")]
 use message::check_version;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use message::reseal;
 pub use message::{
     Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, Update, decode,
     decode_body,

@@ -22,12 +22,6 @@ fn encode<A: Address>(sender: Sender, message: &Message<'_, A>, items: &[Item<'_
     buffer[..len].to_vec()
 }
 
-/// Puts a right checksum on changed bytes, so that the check behind it is tested.
-fn reseal(bytes: &mut [u8]) {
-    let checksum = crc(bytes).to_be_bytes();
-    bytes[4..8].copy_from_slice(&checksum);
-}
-
 /// Golden vectors: what version 1 looks like. They may never change once a version is released.
 #[test]
 fn golden_vectors_of_version_1() {

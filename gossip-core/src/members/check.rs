@@ -1,0 +1,43 @@
+//! What holds of the member table at all times.
+
+use super::{FREE, Members, NOT_LIVE, SELF};
+use crate::address::Address;
+use crate::sync::{BUCKET_BITS_MAX, BUCKETS_MAX, Digests};
+
+impl<A: Address> Members<A> {
+    /// Recomputes from the entries everything that is kept up to date beside them.
+    ///
+    /// # Panics
+    /// When something does not agree.
+    pub(crate) fn check(&self) {
+        let mut digests = Digests::default();
+        let (mut used, mut live) = (0, 0);
+        for slot in self.slots_from(SELF) {
+            let entry = self.entry(slot);
+            used += 1;
+            assert_eq!(self.find(&entry.addr()), Some(slot), "{entry:?} is found under its address");
+            if slot != SELF && entry.state.is_live() {
+                live += 1;
+                assert_eq!(self.live.get(entry.position), Some(&slot), "{entry:?} is listed as live");
+            } else {
+                assert_eq!(entry.position, NOT_LIVE, "{entry:?} is not listed as live");
+            }
+            digests.toggle(self.fingerprint(slot));
+        }
+        assert_eq!(used, self.len(), "each member is found once");
+        assert!(self.view.is_some() || self.index.len() == used, "each member once in the index");
+        assert_eq!(live, self.live.len(), "each live member once in the list");
+        for &slot in &self.free {
+            assert_eq!(self.entries.at(slot).position, FREE, "slot {slot}");
+        }
+        for (&slot, metadata) in &self.metadata {
+            let stated = metadata.as_ref().is_some_and(|(version, _)| *version > 0);
+            let hidden = metadata.is_none() && self.view.is_some();
+            assert!(hidden || (stated && self.get(slot).is_some()), "metadata are those of a member that stated them");
+        }
+        assert_eq!(self.digests.total(), digests.total(), "the digest is that of the live members");
+        for number in 0..BUCKETS_MAX {
+            assert_eq!(self.digests.bucket(number, BUCKET_BITS_MAX), digests.bucket(number, BUCKET_BITS_MAX));
+        }
+    }
+}
