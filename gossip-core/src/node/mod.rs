@@ -381,7 +381,7 @@ impl<A: Address> Node<A> {
                     self.come_back(now);
                 }
                 let local = self.local();
-                self.seeds = seeds.iter().copied().filter(|seed| *seed != local).collect();
+                self.seeds = seeds.iter().copied().map(stored).filter(|seed| *seed != local).collect();
                 self.call_seeds();
             }
             #[cfg(feature = "keyring")]
@@ -436,6 +436,7 @@ impl<A: Address> Node<A> {
 
     fn send_message(&mut self, to: A, payload: &[u8]) -> Result<(), CommandError> {
         self.check_payload(payload)?;
+        let to = stored(to);
         let live = self.members.find(&to).is_some_and(|slot| slot != SELF && self.members.entry(slot).state.is_live());
         if !live {
             return Err(CommandError::NotAMember);
@@ -601,6 +602,11 @@ impl<A: Address> Node<A> {
         self.last_relay = (self.last_relay + 1) % SEQUENCES;
         SEQUENCES + self.last_relay
     }
+}
+
+/// An address as the table keeps it: what is left out there must not tell two members apart anywhere.
+fn stored<A: Address>(addr: A) -> A {
+    A::Stored::from(addr).into()
 }
 
 /// The next beat of a periodic timer. A driver that is a whole interval late skips beats rather than serve them in a burst.

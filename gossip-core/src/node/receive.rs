@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use alloc::collections::VecDeque;
 
 use super::transmit::{Cursor, List, Outgoing};
-use super::{Node, Phase};
+use super::{Node, Phase, stored};
 use crate::address::Address;
 use crate::counters::Counters;
 use crate::io::{Event, InputError, Via};
@@ -29,8 +29,7 @@ impl<A: Address> Node<A> {
     pub(super) fn on_plain_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
         match wire::decode::<A>(bytes, self.config.cluster) {
             Ok(datagram) => {
-                // As the table keeps it: what is left out there must not tell two members apart here.
-                self.on_decoded(now, A::Stored::from(from).into(), datagram);
+                self.on_decoded(now, stored(from), datagram);
                 Ok(())
             }
             Err(error) => self.refuse(error),

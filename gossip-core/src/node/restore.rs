@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::transmit::Outgoing;
-use super::{Node, SEEDS_MAX, Setup};
+use super::{Node, SEEDS_MAX, Setup, stored};
 use crate::address::Address;
 use crate::config::Config;
 use crate::io::Event;
@@ -157,10 +157,6 @@ impl<A: Address> Node<A> {
             }
         }
     }
-}
-
-fn stored<A: Address>(address: A) -> A {
-    A::Stored::from(address).into()
 }
 
 fn undelivered<A: Copy>(event: &Event<A>) -> Option<crate::rumors::EventId<A>> {

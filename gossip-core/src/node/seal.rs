@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Node;
 use super::transmit::Outgoing;
+use super::{Node, stored};
 use crate::address::Address;
 use crate::io::{CommandError, InputError};
 use crate::keyring::{Keyring, Plain};
@@ -90,7 +90,7 @@ impl<A: Address> Node<A> {
         }
         // Out of the node while what was opened is read, which borrows it.
         let mut opened = core::mem::take(&mut self.sealing.opened);
-        let from: A = A::Stored::from(from).into();
+        let from = stored(from);
         let outcome = match self.open(from, bytes, &mut opened) {
             Ok((version, len)) => match wire::decode_body(version, &opened[..len]) {
                 Ok(datagram) => {

@@ -6,6 +6,7 @@ use super::*;
 use crate::member::INCARNATION_MAX;
 use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
+mod fuzzed;
 mod metadata;
 mod restore;
 mod view;
