@@ -423,15 +423,27 @@ impl<A: Address> Node<A> {
         if !self.rumors.has_room(payload.len(), options.priority, &self.config) {
             return Err(CommandError::NoRoom);
         }
-        let terms = self.rumors.terms(now, self.next_sequence, options, &self.config);
-        let id = EventId { origin: self.local(), sequence: self.next_sequence };
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+        let id = self.next_event_id();
+        let terms = self.rumors.terms(now, id.sequence, options, &self.config);
         let (kept, evicted) = self.rumors.start(now, id, terms, payload, &self.config);
         self.counters.events_started += 1;
         self.count_evicted(evicted);
         self.fresh.extend(kept);
         self.forward(now, None);
         Ok(id)
+    }
+
+    /// Numbers that were heard under this node's name, from a former life or forged, are passed over: under them the event
+    /// would be an old one. Each is passed over once, so what this costs is bounded by what was heard.
+    fn next_event_id(&mut self) -> EventId<A> {
+        let origin = self.local();
+        loop {
+            let id = EventId { origin, sequence: self.next_sequence };
+            self.next_sequence = self.next_sequence.wrapping_add(1);
+            if !self.rumors.remembers(&id) {
+                return id;
+            }
+        }
     }
 
     fn send_message(&mut self, to: A, payload: &[u8]) -> Result<(), CommandError> {

@@ -142,6 +142,11 @@ impl<A: Address> Rumors<A> {
         &self.digests
     }
 
+    /// Whether an event of this identity would be a duplicate.
+    pub(crate) fn remembers(&self, id: &EventId<A>) -> bool {
+        self.seen.contains(id)
+    }
+
     /// The terms of an event that starts here with this number.
     pub(crate) fn terms(&self, now: Instant, sequence: u64, options: &EventOptions, config: &Config) -> Terms {
         let previous = self.last_ordered.filter(|&(_, expires)| expires > now).map(|(previous, _)| previous);

@@ -3,6 +3,31 @@
 use core::net::{SocketAddr, SocketAddrV6};
 
 use super::*;
+use crate::wire::{Rumor, Terms};
+
+#[test]
+fn an_event_is_not_started_under_a_number_that_was_heard_already() {
+    let mut node = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
+    let mut buffer = [0; 1400];
+    let sender = Sender { incarnation: 0, digest: 0 };
+    let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &Message::<u16>::Answer).unwrap();
+    for sequence in [0, 1, 3] {
+        let rumor = Rumor {
+            origin: 1_u16,
+            sequence,
+            age_ms: 0,
+            hops: 1,
+            terms: Terms::default(),
+            payload: b"of a former life",
+        };
+        assert!(encoder.push(&Item::Rumor(rumor)));
+    }
+    let len = encoder.finish();
+    node.handle(NOW, Input::Datagram { from: 2, bytes: &buffer[..len] }).unwrap();
+    let mut started = || node.handle(NOW, Input::Command(Command::event(b"new"))).unwrap();
+    assert_eq!([started(), started()], [2, 4].map(|sequence| Outcome::Started(EventId { origin: 1, sequence })));
+    node.check_invariants();
+}
 
 /// A flow label and a scope name no other member, wherever they come in.
 #[test]
