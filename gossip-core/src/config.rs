@@ -158,6 +158,10 @@ pub struct Config {
     pub coordinates_max: usize,
     /// Longest metadata of a member, bytes.
     pub metadata_max: usize,
+    /// Keep an index of the names that the metadata begin with (see [`name`](crate::name)), for
+    /// [`members_named`](crate::Node::members_named). Costs some 16 bytes for each member that has a name. A node that has this off
+    /// hands the metadata on all the same.
+    pub names: bool,
     /// Most changes of the membership that are kept for [`changes_since`](crate::Node::changes_since), each at the size of an
     /// address. Larger: a reader may come more rarely and still need not read all members. 0: none are kept.
     pub changes_max: usize,
@@ -208,6 +212,7 @@ impl Config {
             members_max: 65_536,
             coordinates_max: 0,
             metadata_max: 256,
+            names: false,
             changes_max: 1024,
             datagram_max: 1400,
             datagrams_per_second_max: 0,

@@ -250,6 +250,14 @@ pub enum Event<A> {
         /// The member.
         addr: A,
     },
+    /// A member took a name, or came to life with one, that another live member has (see [`name`](crate::name)). Both are found
+    /// under it. Only with [`Config::names`](crate::Config::names).
+    NameConflict {
+        /// The member; it may be this node.
+        addr: A,
+        /// One that had the name before; it may be this node.
+        other: A,
+    },
     /// A member that was dead or had left is no longer remembered.
     MemberForgotten {
         /// The former member.

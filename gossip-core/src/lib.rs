@@ -67,6 +67,7 @@ pub mod io;
 pub mod keyring;
 pub mod member;
 mod members;
+pub mod name;
 mod node;
 mod options;
 mod overlay;

@@ -18,6 +18,7 @@ use hashbrown::{HashMap, HashTable};
 use crate::address::Address;
 use crate::changes::Changes;
 use crate::member::{Claim, MemberState, Metadata};
+use crate::name::{Names, split_name};
 use crate::overlay::Overlay;
 use crate::permutation::Permutation;
 use crate::rng::Rng;
@@ -86,6 +87,8 @@ pub(crate) struct Members<A: Address> {
     live: Overlay<Slot>,
     /// Metadata where they are not those of the view. Most members may have none.
     metadata: HashMap<Slot, Option<VersionedMetadata>, FixedState>,
+    /// The names, if they are wanted.
+    names: Option<Names>,
     digests: Digests,
     changes: Changes<A::Stored>,
     cycle: Option<Cycle>,
@@ -115,6 +118,7 @@ impl<A: Address> Members<A> {
             hasher: hasher.clone(),
             live: Overlay::shared(Vec::new(), view.as_ref().map_or_else(Arc::default, |view| view.live.clone())),
             metadata: HashMap::with_hasher(hasher),
+            names: None,
             digests: view.as_ref().map_or_else(Digests::default, |view| view.digests.clone()),
             changes: Changes::default(),
             cycle: None,
@@ -187,6 +191,27 @@ impl<A: Address> Members<A> {
         known.map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
     }
 
+    /// Keeps an index of the members' names from now on. Grows with N: for the birth of a node only.
+    pub(crate) fn keep_names(&mut self) {
+        let mut names = Names::new(self.hasher.clone());
+        self.slots_from(SELF).for_each(|slot| names.replace(slot, &[], self.metadata(slot).bytes));
+        self.names = Some(names);
+    }
+
+    /// The members that have a name, live or not; nobody without an index of the names.
+    pub(crate) fn named<'n>(&'n self, name: &'n str) -> impl Iterator<Item = Slot> + 'n {
+        let candidates = self.names.iter().flat_map(move |names| names.candidates(name));
+        candidates.filter(move |&slot| split_name(self.metadata(slot).bytes).is_some_and(|(found, _)| found == name))
+    }
+
+    /// A member has a name, or none, in front of its new metadata.
+    fn rename(&mut self, slot: Slot, metadata: &[u8]) {
+        if let Some(mut names) = self.names.take() {
+            names.replace(slot, self.metadata(slot).bytes, metadata);
+            self.names = Some(names);
+        }
+    }
+
     /// Slots in use, from `start` on. Grows with N: for pages and snapshots only.
     pub(crate) fn slots_from(&self, start: Slot) -> impl Iterator<Item = Slot> + '_ {
         (start..self.entries.len() as Slot).filter(|&slot| self.entries.at(slot).position != FREE)
@@ -234,6 +259,7 @@ impl<A: Address> Members<A> {
             self.place(slot, claim.state.is_live(), position);
         }
         if let Some(Metadata { version, bytes }) = metadata {
+            self.rename(slot, bytes);
             self.metadata.insert(slot, Some((version, bytes.into())));
         }
         self.digests.toggle(self.fingerprint(slot));
@@ -245,6 +271,7 @@ impl<A: Address> Members<A> {
         debug_assert_ne!(slot, SELF, "a node does not forget itself");
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
         self.set(slot, claim, None);
+        self.rename(slot, &[]);
         if self.view.as_ref().is_some_and(|view| view.metadata.contains_key(&slot)) {
             self.metadata.insert(slot, None);
         } else {

@@ -35,6 +35,7 @@ impl<A: Address> SharedView<A> {
             index: HashTable::new(),
             hasher: FixedState::default(),
             metadata: HashMap::with_hasher(FixedState::default()),
+            metadata_len_max: 0,
             digests: Digests::default(),
         };
         let mut entries = Vec::new();
@@ -60,7 +61,7 @@ impl<A: Address> SharedView<A> {
 
     /// The length of the longest metadata, bytes.
     pub(crate) fn metadata_len_max(&self) -> usize {
-        self.0.metadata.values().map(|(_, bytes)| bytes.len()).max().unwrap_or(0)
+        self.0.metadata_len_max
     }
 
     pub(crate) fn inner(&self) -> Arc<View<A>> {
@@ -76,6 +77,7 @@ pub(crate) struct View<A: Address> {
     index: HashTable<Slot>,
     hasher: FixedState,
     pub(crate) metadata: HashMap<Slot, VersionedMetadata, FixedState>,
+    metadata_len_max: usize,
     pub(crate) digests: Digests,
 }
 
@@ -95,6 +97,7 @@ impl<A: Address> View<A> {
         let metadata = setup.stated_metadata();
         if metadata.version > 0 {
             self.metadata.insert(slot, (metadata.version, metadata.bytes.into()));
+            self.metadata_len_max = self.metadata_len_max.max(metadata.bytes.len());
         }
         self.digests.toggle(Some(sync::member_fingerprint(&setup.local, setup.incarnation, metadata)));
         Ok(())

@@ -219,6 +219,9 @@ impl<A: Address> Node<A> {
             rng,
         };
         node.members.changes_mut().keep(node.config.changes_max);
+        if node.config.names {
+            node.members.keep_names();
+        }
         #[cfg(feature = "keyring")]
         node.sealing
             .set_keyring(&node.members.entry(SELF).addr(), setup.keyring)
@@ -404,6 +407,7 @@ impl<A: Address> Node<A> {
                 let claim = self.members.entry(SELF).claim();
                 self.members.set(SELF, claim, Some(Metadata { version, bytes: metadata }));
                 self.updates.insert(SELF);
+                self.check_name(SELF);
             }
         }
         Ok(Outcome::Done)
@@ -515,6 +519,9 @@ impl<A: Address> Node<A> {
         if changed && old.state == claim.state {
             self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
         }
+        if changed || !old.state.is_live() {
+            self.check_name(slot);
+        }
     }
 
     /// Adds a member, unless the table is full.
@@ -534,6 +541,7 @@ impl<A: Address> Node<A> {
         let slot = self.members.insert(addr, claim, metadata);
         self.round_trips.forget(slot);
         self.after_change(now, slot, None, told_by, accuser);
+        self.check_name(slot);
         Some(slot)
     }
 

@@ -2,6 +2,9 @@
 
 use super::{Member, Node};
 use crate::address::Address;
+use crate::io::Event;
+use crate::members::Slot;
+use crate::name::split_name;
 use crate::permutation::Permutation;
 use crate::rng::Rng;
 
@@ -12,6 +15,14 @@ pub struct Change<'a, A> {
     pub addr: A,
     /// What is held to be true of it now; `None` when it is no longer remembered.
     pub member: Option<Member<'a, A>>,
+}
+
+impl<'a, A> Member<'a, A> {
+    /// The name in front of its metadata, in a cluster where there are names (see [`name`](crate::name)).
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        split_name(self.metadata).map(|(name, _)| name)
+    }
 }
 
 impl<A: Address> Node<A> {
@@ -33,6 +44,22 @@ impl<A: Address> Node<A> {
         let live = self.members.peers();
         let order = Permutation::new(live.len() as u32, &mut Rng::new(random));
         (0..order.len()).map(move |position| self.member_at(*live.at(order.at(position))))
+    }
+
+    /// The remembered members, live or not, that have a name in front of their metadata: one, unless two took it (see
+    /// [`name`](crate::name)). Nobody without [`Config::names`](crate::Config::names).
+    pub fn members_named<'n>(&'n self, name: &'n str) -> impl Iterator<Item = Member<'n, A>> {
+        self.members.named(name).map(|slot| self.member_at(slot))
+    }
+
+    /// Tells of another live member that has the name of this one.
+    pub(super) fn check_name(&mut self, slot: Slot) {
+        let is_live = |slot| self.members.entry(slot).state.is_live();
+        let Some((name, _)) = split_name(self.members.metadata(slot).bytes).filter(|_| is_live(slot)) else { return };
+        if let Some(other) = self.members.named(name).find(|&other| other != slot && is_live(other)) {
+            let [addr, other] = [slot, other].map(|slot| self.members.entry(slot).addr());
+            self.events.push_back(Event::NameConflict { addr, other });
+        }
     }
 
     /// Changes of the membership so far: a member was added, changed its state, its incarnation or its metadata, or was

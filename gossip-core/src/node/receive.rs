@@ -159,6 +159,7 @@ impl<A: Address> Node<A> {
         }
         if changed {
             self.events.push_back(Event::MetadataChanged { addr });
+            self.check_name(slot);
         }
     }
 

@@ -49,7 +49,8 @@ impl<A: Address> Node<A> {
     /// A node that knows the members of `view` and is one of them: it has no news to tell and need not join. Its own metadata
     /// and incarnation are those of `setup`; what the view says of its address does not count.
     ///
-    /// For simulations and tests of large clusters. The node shares the view and keeps only its differences from it.
+    /// For simulations and tests of large clusters. The node shares the view and keeps only its differences from it; an index of
+    /// [`names`](Config::names) is not shared.
     ///
     /// # Errors
     /// As [`new`](Self::new); also `members_max` for a view that is too large, and `metadata_max` for a view with metadata that

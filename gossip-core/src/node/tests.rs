@@ -8,6 +8,7 @@ use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
 mod fuzzed;
 mod metadata;
+mod name;
 mod restore;
 mod view;
 
