@@ -33,6 +33,7 @@ impl Address for SocketAddr {
     type Stored = CompactSocketAddr;
     const ENCODED_MAX: usize = 19;
 
+    #[inline]
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
         let len = match self.ip() {
             IpAddr::V4(ip) => {
@@ -50,6 +51,7 @@ impl Address for SocketAddr {
         Some(len + 2)
     }
 
+    #[inline]
     fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         let (&family, rest) = bytes.split_first()?;
         let (ip, rest): (IpAddr, &[u8]) = match family {
@@ -85,6 +87,7 @@ impl Hash for CompactSocketAddr {
 }
 
 impl From<SocketAddr> for CompactSocketAddr {
+    #[inline]
     fn from(addr: SocketAddr) -> Self {
         let mut ip = [0; 16];
         match addr.ip() {
@@ -96,6 +99,7 @@ impl From<SocketAddr> for CompactSocketAddr {
 }
 
 impl From<CompactSocketAddr> for SocketAddr {
+    #[inline]
     fn from(addr: CompactSocketAddr) -> Self {
         let port = u16::from_ne_bytes(addr.port);
         if addr.is_v6 {
@@ -111,11 +115,13 @@ impl Address for u16 {
     type Stored = Self;
     const ENCODED_MAX: usize = 2;
 
+    #[inline]
     fn encode(&self, out: &mut [u8]) -> Option<usize> {
         out.get_mut(..2)?.copy_from_slice(&self.to_be_bytes());
         Some(2)
     }
 
+    #[inline]
     fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
         Some((Self::from_be_bytes(*bytes.first_chunk()?), 2))
     }

@@ -15,11 +15,13 @@ impl<'a> Reader<'a> {
 
     /// What was not read yet.
     #[must_use]
+    #[inline]
     pub const fn rest(&self) -> &'a [u8] {
         self.0
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Option<u8> {
         let (&byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -41,6 +43,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -48,6 +51,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An unsigned LEB128 varint in its shortest form.
+    #[inline]
     pub fn varint(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
@@ -66,17 +70,20 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint that fits 32 bits.
+    #[inline]
     pub fn varint32(&mut self) -> Option<u32> {
         u32::try_from(self.varint()?).ok()
     }
 
     /// A varint length of at most `max`, and as many bytes.
+    #[inline]
     pub fn string(&mut self, max: usize) -> Option<&'a [u8]> {
         let len = usize::try_from(self.varint()?).ok().filter(|&len| len <= max)?;
         self.bytes(len)
     }
 
     /// An address.
+    #[inline]
     pub fn address<A: Address>(&mut self) -> Option<A> {
         let (address, len) = A::decode(self.0)?;
         self.0 = self.0.get(len..)?;

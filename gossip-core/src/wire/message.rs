@@ -214,32 +214,44 @@ pub struct Items<'a, A> {
 
 impl<'a, A: Address> Iterator for Items<'a, A> {
     type Item = Item<'a, A>;
+    /// The next item that this version knows. All were checked before.
+    #[inline]
     fn next(&mut self) -> Option<Item<'a, A>> {
-        self.advance().and_then(Result::ok)
-    }
-}
-
-impl<'a, A: Address> Items<'a, A> {
-    /// The next item that this version knows; an error where the bytes are none.
-    fn advance(&mut self) -> Option<Result<Item<'a, A>, ()>> {
         while !self.reader.rest().is_empty() {
-            match self.read_item() {
-                Some(Some(item)) => return Some(Ok(item)),
-                Some(None) => {}
-                None => return Some(Err(())),
+            let tag = self.reader.u8()?;
+            if is_update(tag) {
+                return read_update(tag, &mut self.reader, &mut self.previous).map(Item::Update);
+            }
+            if let Some(item) = self.read_other(tag)? {
+                return Some(item);
             }
         }
         None
     }
+}
+
+impl<'a, A: Address> Items<'a, A> {
+    /// Whether all are items. Does nothing else, for the sake of speed.
+    fn are_valid(mut self) -> bool {
+        while let Some(tag) = self.reader.u8() {
+            let valid = if is_update(tag) {
+                read_update::<A>(tag, &mut self.reader, &mut self.previous).is_some()
+            } else {
+                self.read_other(tag).is_some()
+            };
+            if !valid {
+                return false;
+            }
+        }
+        true
+    }
 
     /// `None` where the bytes are no item, `Some(None)` for an extension.
-    fn read_item(&mut self) -> Option<Option<Item<'a, A>>> {
+    #[inline(never)]
+    fn read_other(&mut self, tag: u8) -> Option<Option<Item<'a, A>>> {
         let reader = &mut self.reader;
-        match reader.u8()? {
+        match tag {
             tag if tag & TAG_KINDS == TAG_RUMOR => Rumor::read(tag, reader).map(|rumor| Some(Item::Rumor(rumor))),
-            tag if tag & 0b1101_0000 == TAG_UPDATE => {
-                read_update(tag, reader, &mut self.previous).map(|update| Some(Item::Update(update)))
-            }
             TAG_COORDINATE => Coordinate::read(reader).map(|coordinate| Some(Item::Coordinate(coordinate))),
             tag if tag & TAG_KINDS == TAG_EXTENSION && self.newer => reader.string(STRING_MAX).map(|_| None),
             _ => None,
@@ -336,9 +348,8 @@ fn read_body<A: Address>(version: u8, mut reader: Reader<'_>) -> Option<Datagram
         read_message(kind, &mut reader)?
     };
     let items = Items { reader, previous: Previous::NONE, newer, address: PhantomData };
-    let mut check = items.clone();
-    while let Some(item) = check.advance() {
-        item.ok()?;
+    if !items.clone().are_valid() {
+        return None;
     }
     Some(Datagram { version, sender, message, items })
 }
@@ -406,6 +417,11 @@ fn read_incarnation(reader: &mut Reader<'_>) -> Option<u32> {
     reader.varint32().filter(|&incarnation| incarnation <= INCARNATION_MAX)
 }
 
+fn is_update(tag: u8) -> bool {
+    tag & 0b1101_0000 == TAG_UPDATE
+}
+
+#[inline]
 fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>, previous: &mut Previous) -> Option<Update<'a, A>> {
     let state = match tag & 0b11 {
         0 => MemberState::Alive,
