@@ -92,7 +92,7 @@ pub struct Config {
     /// less than `probe_interval`.
     pub probe_timeout: Duration,
     /// Least time to which measured round trips shorten `probe_timeout` for a member (RFC 6298: the margin beyond the smoothed
-    /// round trip is at least a quarter of it, its G). Equal to `probe_timeout`: nothing is measured, all members are waited for
+    /// round trip, its G, is at least `probe_timeout_min / probe_pings`). Equal to `probe_timeout`: nothing is measured, all members are waited for
     /// alike. Smaller: helpers are asked earlier about a quick member; more needless pings where answers are irregular. It does
     /// not change when a member is suspected: that is at the end of the period. Costs two bytes of memory per member.
     pub probe_timeout_min: Duration,

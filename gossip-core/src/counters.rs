@@ -71,6 +71,11 @@ counters! {
     metadata_restated,
     /// Times that this node refuted a claim about itself.
     refutations,
+    /// Times that this node took over a higher incarnation in which it is held to be alive: of a former life, or of another node
+    /// with the same address.
+    incarnations_adopted,
+    /// Times that this node put off to state its metadata anew, because another node with the same address goes on doing so.
+    metadata_deferred,
     /// Probes begun.
     probes,
     /// Pings repeated for want of an answer.

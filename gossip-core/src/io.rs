@@ -263,7 +263,7 @@ pub enum Event<A> {
         /// The former member.
         addr: A,
     },
-    /// Somebody held this node for suspect, dead or departed, or knew it from a former life; it has raised its incarnation.
+    /// Somebody held this node for suspect, dead or departed; it has raised its incarnation.
     Refuted {
         /// What was said.
         claim: Claim,

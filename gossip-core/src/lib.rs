@@ -54,6 +54,7 @@ extern crate std;
 pub mod address;
 mod awareness;
 mod backlog;
+mod brake;
 mod changes;
 pub mod config;
 pub mod coordinate;

@@ -30,6 +30,7 @@ impl<A: Address> Node<A> {
             self.look_for_acquaintances();
         }
         self.maybe_reconnect();
+        self.call_former(now);
         let Some(target) = self.members.next_probe(&mut self.rng) else { return };
         let addr = self.members.entry(target).addr();
         let (seq, patience) = (self.next_ping, self.patience(target));
@@ -242,6 +243,7 @@ impl<A: Address> Node<A> {
     }
 
     fn on_round_trip(&mut self, slot: Slot, addr: A, rtt: Duration) {
+        self.former.on_answer(addr);
         // The slot may have been given to another while the answer was on its way.
         let same = self.members.get(slot).is_some_and(|entry| entry.addr() == addr);
         if same && self.config.probe_timeout_min < self.config.probe_timeout {
@@ -260,8 +262,8 @@ impl<A: Address> Node<A> {
         }
     }
 
-    /// This node is said to be something else than alive, or to have a higher incarnation (that of a former life): raise it
-    /// above the claim.
+    /// This node is said to be something else than alive: raise its incarnation above the claim. Or it is said to be alive in a
+    /// higher incarnation: then that is its own.
     pub(super) fn refute(&mut self, claim: Claim, told_by: A) {
         let known = self.members.entry(SELF).claim();
         let incarnation = next_incarnation(claim.incarnation);
@@ -271,7 +273,14 @@ impl<A: Address> Node<A> {
         {
             return;
         }
-        if !matches!(claim.state, MemberState::Alive) && claim.incarnation == known.incarnation {
+        if claim.state == MemberState::Alive {
+            // A former life of this node, or another node with its address. It is alive, so there is nothing to refute; to go
+            // above the claim would make two nodes with one address outdo each other for ever.
+            self.counters.incarnations_adopted += 1;
+            self.members.set(SELF, claim, None);
+            return;
+        }
+        if claim.incarnation == known.incarnation {
             self.awareness.on_refute(self.config.awareness_max);
         }
         self.counters.refutations += 1;

@@ -3,6 +3,7 @@
 //! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
 
 mod failure;
+mod former;
 #[cfg(any(test, fuzzing))]
 mod invariants;
 mod queue;
@@ -27,6 +28,7 @@ use core::time::Duration;
 use crate::address::Address;
 use crate::awareness::Awareness;
 use crate::backlog::Backlog;
+use crate::brake::Brake;
 use crate::config::{Config, ConfigError, event_payload_max};
 use crate::coordinate::{Coordinate, Coordinates};
 use crate::counters::Counters;
@@ -45,6 +47,7 @@ use crate::sync::digest;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
 use crate::view::View;
+use former::Former;
 use queue::Queue;
 pub use read::Change;
 use restore::Acquaintances;
@@ -147,6 +150,8 @@ pub struct Node<A: Address> {
     next_ping: u32,
     last_relay: u32,
     round_trips: RoundTrips,
+    former: Former<A>,
+    brake: Brake,
     /// Unless they are switched off.
     coordinates: Option<Box<Coordinates<A>>>,
     /// When the last datagram of another node was accepted.
@@ -201,6 +206,8 @@ impl<A: Address> Node<A> {
             suspicion_deadlines: BinaryHeap::new(),
             next_ping: rng.below(SEQUENCES),
             last_relay: 0,
+            former: Former::default(),
+            brake: Brake::default(),
             coordinates: (config.coordinates_max > 0).then(|| Box::new(Coordinates::new(config.coordinates_max))),
             round_trips: RoundTrips::sparse(common),
             heard: now,
@@ -560,6 +567,9 @@ impl<A: Address> Node<A> {
         }
         if !claim.state.is_live() {
             self.bury(now, slot, claim.incarnation);
+            if claim.state == MemberState::Dead {
+                self.former.on_death(now, addr);
+            }
             if self.probe.as_ref().is_some_and(|probe| probe.target == slot) {
                 self.probe = None;
                 self.clear_probe_timers();

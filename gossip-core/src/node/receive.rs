@@ -116,7 +116,7 @@ impl<A: Address> Node<A> {
         if addr == self.local() {
             self.refute(claim, from);
             if let Some(told) = metadata {
-                self.restate_metadata(told);
+                self.restate_metadata(now, told);
             }
             return;
         }
@@ -165,10 +165,14 @@ impl<A: Address> Node<A> {
 
     /// The others hold metadata of this node's that win over those it has, which are of a former life: state its own with a
     /// higher version.
-    fn restate_metadata(&mut self, told: Metadata<'_>) {
+    fn restate_metadata(&mut self, now: Instant, told: Metadata<'_>) {
         let own = self.members.metadata(SELF);
         let version = if told.bytes == own.bytes { told.version } else { told.version.saturating_add(1) };
         if matches!(self.phase, Phase::Leaving(_) | Phase::Left) || told <= own || version == own.version {
+            return;
+        }
+        if !self.brake.admits(now, self.config.probe_interval) {
+            self.counters.metadata_deferred += 1;
             return;
         }
         let bytes = Vec::from(own.bytes);

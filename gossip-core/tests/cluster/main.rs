@@ -15,3 +15,4 @@ mod stories_order;
 mod stories_recording;
 mod stories_restart;
 mod stories_rtt;
+mod stories_trouble;

@@ -35,6 +35,10 @@ pub struct Host {
     /// Not served until then: a stopped process. Datagrams wait.
     paused_until: Instant,
     waiting: Vec<(u16, Vec<u8>)>,
+    /// Starved of the processor: after each time it was served it has to wait for so long, a random time up to the second one.
+    starved: Option<(Duration, Duration)>,
+    /// It takes so long over each datagram, and so many can wait.
+    service: Option<(Duration, usize)>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +67,12 @@ pub struct Cluster {
     pub keyring: Option<gossip_core::Keyring>,
     /// Everything that is sent, when somebody listens: from, to, bytes.
     pub capture: Option<Vec<(u16, u16, Vec<u8>)>>,
+    /// Datagrams that came when too many waited.
+    pub overflowed: u64,
+    /// Bytes sent, by node.
+    pub bytes_of: BTreeMap<u16, u64>,
+    /// Nodes with an address that another has as well. Datagrams go to one and the other in turn.
+    twins: BTreeMap<u16, (u16, bool)>,
     blocked: BTreeSet<(u16, u16)>,
     flights: BinaryHeap<Flight>,
     sent: u64,
@@ -85,6 +95,9 @@ impl Cluster {
             #[cfg(feature = "keyring")]
             keyring: None,
             capture: None,
+            overflowed: 0,
+            bytes_of: BTreeMap::new(),
+            twins: BTreeMap::new(),
             blocked: BTreeSet::new(),
             flights: BinaryHeap::new(),
             sent: 0,
@@ -129,6 +142,15 @@ impl Cluster {
         self.host_node(addr, node);
     }
 
+    /// Starts another node with the address of one that is there. The stories call it by its own number.
+    pub fn start_twin(&mut self, id: u16, addr: u16, metadata: &[u8]) {
+        let first = self.hosts.remove(&addr).expect("a node of the cluster");
+        self.start_with(addr, metadata);
+        let twin = self.hosts.insert(addr, first).expect("it was just started");
+        self.hosts.insert(id, twin);
+        self.twins.insert(addr, (id, false));
+    }
+
     /// Starts a node again from a snapshot, with nothing told to it beside.
     pub fn restore(&mut self, addr: u16, snapshot: &[u8], taken_ago: Duration) {
         let setup = self.setup(addr);
@@ -168,6 +190,8 @@ impl Cluster {
             deaf_until: Instant::ZERO,
             paused_until: Instant::ZERO,
             waiting: Vec::new(),
+            starved: None,
+            service: None,
         };
         self.hosts.insert(addr, host);
     }
@@ -208,6 +232,22 @@ impl Cluster {
 
     pub fn pause(&mut self, addr: u16, span: Duration) {
         self.host(addr).paused_until = self.now + span;
+    }
+
+    /// From now on a node is served late, with all that came in between at once.
+    pub fn starve(&mut self, addr: u16, least: Duration, most: Duration) {
+        let until = self.now + least;
+        let host = self.host(addr);
+        (host.starved, host.paused_until) = (Some((least, most)), until);
+    }
+
+    pub fn feed(&mut self, addr: u16) {
+        self.host(addr).starved = None;
+    }
+
+    /// From now on a node takes `span` over each datagram, and drops what comes when `waiting` are not read yet.
+    pub fn slow_down(&mut self, addr: u16, span: Duration, waiting: usize) {
+        self.host(addr).service = Some((span, waiting));
     }
 
     /// Cuts all links between the two groups, both ways.
@@ -318,10 +358,18 @@ impl Cluster {
                 self.now = self.now.max(due);
                 let now = self.now;
                 // A stopped process finds its timers overdue when it wakes, and its datagrams waiting.
-                let host = self.host(addr);
+                let host = self.hosts.get_mut(&addr).expect("a node of the cluster");
                 let _ = host.node.handle(now, Input::Timeout);
-                for (from, bytes) in std::mem::take(&mut host.waiting) {
+                let count = if host.service.is_some() { host.waiting.len().min(1) } else { host.waiting.len() };
+                for (from, bytes) in host.waiting.drain(..count) {
                     let _ = host.node.handle(now, Input::Datagram { from, bytes: &bytes });
+                }
+                if let Some((least, most)) = host.starved {
+                    let share = (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+                    host.paused_until = now + least + (most - least).mul_f64(share);
+                }
+                if let Some((span, _)) = host.service.filter(|_| count > 0) {
+                    host.paused_until = now + span;
                 }
                 self.drain(addr);
             }
@@ -331,12 +379,23 @@ impl Cluster {
     }
 
     fn arrive(&mut self, flight: Flight) {
-        let Flight { from, to, bytes, .. } = flight;
+        let Flight { from, mut to, bytes, .. } = flight;
+        if let Some((twin, turn)) = self.twins.get_mut(&to) {
+            *turn = !*turn;
+            to = if *turn { *twin } else { to };
+        }
         let now = self.now;
         let Some(host) = self.hosts.get_mut(&to).filter(|host| host.up && host.deaf_until <= now) else { return };
         if host.paused_until > now {
-            host.waiting.push((from, bytes));
+            if host.service.is_some_and(|(_, most)| host.waiting.len() >= most) {
+                self.overflowed += 1;
+            } else {
+                host.waiting.push((from, bytes));
+            }
             return;
+        }
+        if let Some((span, _)) = host.service {
+            host.paused_until = now + span;
         }
         self.refused += u64::from(host.node.handle(now, Input::Datagram { from, bytes: &bytes }).is_err());
         self.drain(to);
@@ -363,9 +422,11 @@ impl Cluster {
             host.events.push(event);
         }
         let mute = host.deaf_until > now;
+        let local = host.node.local();
         for (to, bytes) in out {
             self.datagrams += 1;
             self.bytes += bytes.len() as u64;
+            *self.bytes_of.entry(addr).or_default() += bytes.len() as u64;
             self.largest = self.largest.max(bytes.len());
             if let Some(capture) = &mut self.capture {
                 capture.push((addr, to, bytes.clone()));
@@ -376,7 +437,7 @@ impl Cluster {
             }
             self.sent += 1;
             let key = std::cmp::Reverse((now + (self.latency)(addr, to), self.sent));
-            self.flights.push(Flight { key, from: addr, to, bytes });
+            self.flights.push(Flight { key, from: local, to, bytes });
         }
     }
 }

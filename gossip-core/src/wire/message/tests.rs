@@ -265,7 +265,11 @@ proptest! {
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);
             bytes[8] = kind;
             bytes[9] &= 0x7f;
-            bytes[15] = if tag & 1 == 0 { TAG_RUMOR | tag >> 2 } else { TAG_UPDATE | tag >> 2 };
+            bytes[15] = match tag % 3 {
+                0 => TAG_RUMOR | tag >> 2,
+                1 => TAG_UPDATE | tag >> 2,
+                _ => TAG_COORDINATE,
+            };
             reseal(&mut bytes);
         }
         if let Ok(datagram) = decode::<u16>(&bytes, CLUSTER) {

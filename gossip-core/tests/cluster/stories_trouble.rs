@@ -1,0 +1,164 @@
+//! Nodes in trouble of their own: lonely, doubled, stopped, starved, overrun.
+
+use std::time::Duration;
+
+use gossip_core::{Config, MemberState};
+
+use crate::network::Cluster;
+
+const S: fn(u64) -> Duration = Duration::from_secs;
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// Bytes per second that the busiest node sends in a span.
+fn busiest(cluster: &mut Cluster, span: Duration) -> f64 {
+    cluster.bytes_of.clear();
+    cluster.run_for(span);
+    let most = cluster.bytes_of.values().max().copied().unwrap_or_default();
+    most as f64 / span.as_secs_f64()
+}
+
+#[test]
+fn who_lost_everybody_finds_back_after_hours_even_if_it_was_the_seed_itself() {
+    for (seed, alone) in [(1, 1), (2, 6)] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), 8);
+        cluster.run_for(S(30));
+        // The seed of the others is gone when the lonely one comes back, if that is not the seed itself.
+        let others: Vec<u16> = (1..=8).filter(|&addr| addr != alone).collect();
+        cluster.block(&[alone], &others);
+        cluster.run_for(S(60));
+        if alone != 1 {
+            cluster.crash(1);
+        }
+        cluster.run_for(S(2 * 3600));
+        assert_eq!(cluster.host(alone).node.live_members(), 1);
+        assert_eq!(cluster.host(alone).node.members().count(), 1, "all are forgotten");
+        cluster.unblock_all();
+        let took = cluster.run_until(S(60), Cluster::is_complete);
+        assert!(took.is_some(), "{:?}", cluster.sizes());
+    }
+}
+
+#[test]
+fn two_sides_that_forgot_each_other_meet_again_though_no_seed_is_left() {
+    let mut cluster = Cluster::converged(3, Config::lan(), 9);
+    cluster.run_for(S(30));
+    cluster.crash(1);
+    cluster.block(&[2, 3, 4, 5], &[6, 7, 8, 9]);
+    cluster.run_for(S(3600));
+    assert!(cluster.host(2).node.member(&6).is_none(), "forgotten");
+    cluster.unblock_all();
+    let took = cluster.run_until(S(300), Cluster::is_complete);
+    println!("found together after {took:?}");
+    assert!(took.is_some(), "{:?}", cluster.sizes());
+}
+
+#[test]
+fn a_process_stopped_for_hours_comes_back_by_itself_among_those_that_are_left() {
+    let mut cluster = Cluster::converged(4, Config::lan(), 16);
+    cluster.run_for(S(30));
+    cluster.pause(5, S(6 * 3600));
+    cluster.run_for(S(3600));
+    // Half of the others are gone meanwhile, the seed among them.
+    (1..=8).filter(|&addr| addr != 5).for_each(|addr| cluster.crash(addr));
+    cluster.run_for(S(5 * 3600));
+    let took = cluster.run_until(S(120), Cluster::is_complete);
+    println!("complete after {took:?}");
+    assert!(took.is_some(), "{:?}", cluster.sizes());
+    let accused: Vec<_> = cluster.deaths().into_iter().filter(|&(by, of)| by == 5 && of > 8).collect();
+    assert!(accused.is_empty(), "{accused:?}");
+    assert!(!cluster.deaths().iter().any(|&(by, of)| by > 8 && of > 8), "nor does anybody else");
+}
+
+#[test]
+fn two_nodes_with_one_address_do_not_outdo_each_other_for_ever() {
+    for (seed, ours, theirs) in [(5, &b"one"[..], &b"other"[..]), (6, b"same", b"same")] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), 8);
+        cluster.start_with(20, ours);
+        cluster.join(20, &[1]);
+        cluster.run_for(S(10));
+        cluster.start_twin(1020, 20, theirs);
+        cluster.join(1020, &[2]);
+        let first = busiest(&mut cluster, S(120));
+        let changes = |cluster: &Cluster| -> usize { cluster.up().map(|(_, host)| host.changes.len()).sum() };
+        let before = changes(&cluster);
+        let restated = |cluster: &mut Cluster| {
+            let mut of = |id| {
+                let counters = *cluster.host(id).node.counters();
+                counters.metadata_restated + counters.refutations + counters.incarnations_adopted
+            };
+            of(20) + of(1020)
+        };
+        let early = restated(&mut cluster);
+        let later = busiest(&mut cluster, S(1_200));
+        let late = restated(&mut cluster) - early;
+        let flapped = changes(&cluster) - before;
+        let deferred =
+            cluster.host(20).node.counters().metadata_deferred + cluster.host(1020).node.counters().metadata_deferred;
+        println!(
+            "busiest node {first:.0} B/s in the first two minutes, {later:.0} in the next twenty; outdone {early} and \
+             {late} times, {deferred} put off, {flapped} changes of state, deaths {:?}",
+            cluster.deaths()
+        );
+        assert!(late <= 40, "{late}");
+        assert_eq!(deferred > 0, ours != theirs, "counted");
+        assert!(later < 400.0, "{later} B/s");
+        assert!(cluster.deaths().iter().all(|&(_, of)| of == 20), "{:?}", cluster.deaths());
+    }
+}
+
+#[test]
+fn a_starved_host_buries_nobody_and_its_traffic_stays_low() {
+    let mut cluster = Cluster::converged(7, Config::lan(), 32);
+    cluster.run_for(S(30));
+    let before = *cluster.host(5).node.counters();
+    cluster.starve(5, MS(500), S(3));
+    let rate = busiest(&mut cluster, S(300));
+    let mean = cluster.bytes_of.values().sum::<u64>() as f64 / 300.0 / 32.0;
+    let counters = *cluster.host(5).node.counters();
+    println!(
+        "starved: {rate:.0} B/s of the busiest, {mean:.0} of the mean; {} probes, {} suspicions, {} stalls, health {}",
+        counters.probes - before.probes,
+        counters.suspicions - before.suspicions,
+        counters.stalls - before.stalls,
+        cluster.host(5).node.health_score()
+    );
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    assert!(counters.suspicions - before.suspicions <= 3, "{counters:?}");
+    assert!(counters.probes - before.probes < 150, "slower than one a second");
+    assert!(rate < 500.0, "{rate} B/s");
+    assert!(mean < 160.0, "{mean} B/s");
+    cluster.feed(5);
+    cluster.run_for(S(60));
+    assert!(cluster.is_complete() && cluster.host(5).node.health_score() == 0);
+}
+
+#[test]
+fn a_herd_of_joins_through_one_slow_seed_is_let_in_at_a_bounded_cost() {
+    let mut cluster = Cluster::new(8, Config::lan());
+    cluster.start(1);
+    cluster.join(1, &[]);
+    cluster.run_for(S(2));
+    // A thousand datagrams a second, and room for 128 that wait.
+    cluster.slow_down(1, MS(1), 128);
+    cluster.bytes_of.clear();
+    for addr in 2..=257 {
+        cluster.start(addr);
+        cluster.join(addr, &[1]);
+    }
+    let took = cluster.run_until(S(60), Cluster::is_complete);
+    let most = cluster.bytes_of.iter().max_by_key(|(_, bytes)| **bytes).map(|(&addr, &bytes)| (addr, bytes));
+    let mean = cluster.bytes / 257;
+    let seed = cluster.bytes_of[&1];
+    println!(
+        "256 joins at once: complete after {took:?}, {mean} bytes a node, {seed} by the seed, most by {most:?}, {} dropped \
+         before the seed",
+        cluster.overflowed
+    );
+    assert!(took.is_some_and(|took| took < S(20)), "{took:?} {:?}", cluster.sizes());
+    assert!(cluster.overflowed > 0, "it was too much at once");
+    assert!(mean < 60_000 && seed < 2_000_000, "{mean} {seed}");
+    cluster.run_for(S(30));
+    assert!(cluster.deaths().is_empty(), "{:?}", cluster.deaths());
+    let suspected = cluster.up().flat_map(|(_, host)| &host.changes).filter(|change| change.2 == MemberState::Suspect);
+    assert_eq!(suspected.count(), 0);
+}
