@@ -36,6 +36,11 @@ impl Awareness {
         self.score = self.score.saturating_add(1).min(max);
     }
 
+    /// No more than `max` from now on.
+    pub(crate) fn limit(&mut self, max: u8) {
+        self.score = self.score.min(max);
+    }
+
     pub(crate) fn score(self) -> u8 {
         self.score
     }

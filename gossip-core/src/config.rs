@@ -10,6 +10,7 @@ use crate::wire;
 
 /// Keeps clusters on one network apart: a datagram with another tag is dropped and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "typed", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClusterTag(pub u16);
 
 impl ClusterTag {
@@ -24,6 +25,7 @@ impl ClusterTag {
 
 /// How rumors spread in the periodic gossip round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "typed", derive(serde::Serialize, serde::Deserialize))]
 pub enum Strategy {
     /// A node with something to tell calls `fanout` random members per round.
     Push {
@@ -66,6 +68,7 @@ impl Strategy {
 
 /// The configuration of a node. Start from a preset and change what you need.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "typed", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// The cluster that this node belongs to.
     pub cluster: ClusterTag,

@@ -204,6 +204,16 @@ impl<A: Address> Coordinates<A> {
         }
     }
 
+    /// Remembers `max` members from now on; how many had to be forgotten for it.
+    pub(crate) fn remember(&mut self, max: usize) -> usize {
+        self.max = max;
+        let beyond = self.order.len().saturating_sub(max);
+        for addr in self.order.drain(..beyond) {
+            self.peers.remove(&addr);
+        }
+        beyond
+    }
+
     pub(crate) fn own(&self) -> Coordinate {
         self.own
     }

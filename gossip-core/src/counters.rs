@@ -65,6 +65,8 @@ counters! {
     updates_stale,
     /// Claims about new members refused because the table is full.
     members_refused,
+    /// Dead and departed members forgotten before their time because the configuration shrank the table.
+    members_evicted,
     /// Metadata longer than this node accepts; the claim that they came with was looked at without them.
     metadata_refused,
     /// Times that this node raised the version of its metadata above those that others held of it.

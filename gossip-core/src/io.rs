@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
+use crate::config::{Config, ConfigError};
 #[cfg(feature = "keyring")]
 use crate::keyring::Keyring;
 use crate::member::{Claim, MemberState};
@@ -63,6 +64,33 @@ pub enum Command<'a, A> {
     SetKeyring {
         /// The new one. Its order matters, see [`crate::keyring`].
         keyring: Option<&'a Keyring>,
+    },
+    /// Go on with another configuration. It is checked as at birth, and taken whole or not at all. What it governs obeys from
+    /// the next time on that it is used; for what is already there:
+    ///
+    /// - `gossip_interval`, `probe_interval`, `probe_timeout`: what remains of the running interval shrinks or grows in
+    ///   proportion, so that nodes which beat apart go on beating apart;
+    /// - `probe_timeout_min`: raised to `probe_timeout`, what was measured is forgotten;
+    /// - `suspicion_*`: running suspicions keep the time that they were given;
+    /// - `awareness_max`: a higher score falls to it;
+    /// - `event_lifetime`: kept events and remembered identities live for the new time from their start. When it grows, events
+    ///   that are older than the old one are not taken in: they may be among those that were forgotten;
+    /// - `events_max`, `event_bytes_max`, `seen_max`: the oldest beyond them are forgotten and counted;
+    /// - `ordered_wait`, `ordered_max`: ordered events that have waited for long enough, or are too many, are delivered;
+    /// - `tombstone_lifetime`: counts for the dead and departed that are remembered as well;
+    /// - `members_max`: the dead and departed beyond it are forgotten, those who went first before the others, and counted;
+    ///   refused if the live alone are more;
+    /// - `coordinates_max`: the first heard of beyond it are forgotten and counted; at 0 this node's own is forgotten as well;
+    /// - `metadata_max`: refused if this node's own are longer; those of others stay;
+    /// - `names`: the index is made or dropped at once, at a cost that grows with the members;
+    /// - `changes_max`: the oldest changes beyond it are forgotten;
+    /// - `datagram_max`: kept events that no datagram can hold any more are forgotten and counted;
+    /// - `transmits_max`: the last beyond it are dropped and counted, those of failure detection last;
+    /// - `cluster`: refused. That would be another member of another cluster: leave, and make a new node. So is a node at
+    ///   another address.
+    Reconfigure {
+        /// The whole configuration: begin with [`Node::config`](crate::Node::config) and change what is to change.
+        config: &'a Config,
     },
 }
 
@@ -130,9 +158,17 @@ pub enum CommandError {
     Left,
     /// Too many messages wait to be sent: pull some first.
     Busy,
+    /// The configuration makes no sense, or cannot be had while the node runs.
+    Config(ConfigError),
     /// A keyring for a node whose [`Setup::session`](crate::Setup::session) was not given: it could seal two datagrams alike.
     #[cfg(feature = "keyring")]
     NoSession,
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
 }
 
 impl fmt::Display for CommandError {
@@ -150,6 +186,7 @@ impl fmt::Display for CommandError {
             Self::NotAMember => f.write_str("the addressee is not a live member"),
             Self::Left => f.write_str("the node is leaving or has left"),
             Self::Busy => f.write_str("too many messages wait to be sent"),
+            Self::Config(error) => error.fmt(f),
             #[cfg(feature = "keyring")]
             Self::NoSession => f.write_str("a keyring needs a node that was set up with a session number"),
         }

@@ -191,8 +191,12 @@ impl<A: Address> Members<A> {
         known.map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
     }
 
-    /// Keeps an index of the members' names from now on. Grows with N: for the birth of a node only.
-    pub(crate) fn keep_names(&mut self) {
+    /// Keeps an index of the members' names from now on, or none. Grows with N: for a new configuration only.
+    pub(crate) fn keep_names(&mut self, wanted: bool) {
+        self.names = None;
+        if !wanted {
+            return;
+        }
         let mut names = Names::new(self.hasher.clone());
         self.slots_from(SELF).for_each(|slot| names.replace(slot, &[], self.metadata(slot).bytes));
         self.names = Some(names);

@@ -1,5 +1,7 @@
 //! The node's timers. The driver sees only the earliest of them.
 
+use core::time::Duration;
+
 use crate::time::Instant;
 
 /// What a timer is for.
@@ -31,12 +33,25 @@ impl Timers {
         self.deadlines[timer as usize] = Some(deadline);
     }
 
+    /// Stretches what remains of a running interval, which was `old`, as `new` is to `old`.
+    pub(crate) fn stretch(&mut self, timer: Timer, now: Instant, old: Duration, new: Duration) {
+        if let Some(deadline) = &mut self.deadlines[timer as usize] {
+            let remaining = deadline.since(now).as_nanos() * new.as_nanos() / old.as_nanos().max(1);
+            *deadline = now.min(*deadline) + Duration::from_nanos(u64::try_from(remaining).unwrap_or(u64::MAX));
+        }
+    }
+
     pub(crate) fn clear(&mut self, timer: Timer) {
         self.deadlines[timer as usize] = None;
     }
 
     pub(crate) fn clear_all(&mut self) {
         self.deadlines = [None; COUNT];
+    }
+
+    #[cfg(test)]
+    pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
+        self.deadlines[timer as usize]
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {

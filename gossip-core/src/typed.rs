@@ -3,6 +3,7 @@
 //! Datagrams have a codec of their own ([`crate::wire`]); nothing here reads them. Every decoding is under a limit: a forged
 //! length cannot make it allocate more than [`LIMIT`] bytes.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::config::Config;
 use crate::io::{Command, Input};
 #[cfg(feature = "keyring")]
 use crate::keyring::{Key, Keyring, Plain};
@@ -115,6 +117,9 @@ pub enum RecordedInput {
     SetKeyring {
         keyring: Option<RecordedKeyring>,
     },
+    Reconfigure {
+        config: Box<Config>,
+    },
 }
 
 /// What is recorded of a keyring (feature `keyring`): enough to find the same keys again, for whoever has them.
@@ -146,6 +151,9 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
             RecordedInput::Send { to: address(&to)?, payload: payload.into() }
         }
         Input::Command(Command::SetMetadata { metadata }) => RecordedInput::SetMetadata { metadata: metadata.into() },
+        Input::Command(Command::Reconfigure { config }) => {
+            RecordedInput::Reconfigure { config: Box::new(config.clone()) }
+        }
         #[cfg(feature = "keyring")]
         Input::Command(Command::SetKeyring { keyring }) => RecordedInput::SetKeyring {
             keyring: keyring
@@ -205,6 +213,7 @@ fn play_all<A: Address>(
             }
             RecordedInput::Send { to, payload } => Input::Command(Command::Send { to: parse(to)?, payload }),
             RecordedInput::SetMetadata { metadata } => Input::Command(Command::SetMetadata { metadata }),
+            RecordedInput::Reconfigure { config } => Input::Command(Command::Reconfigure { config }),
             #[cfg(feature = "keyring")]
             RecordedInput::SetKeyring { keyring } => {
                 ring = keyring.as_ref().map(|recorded| find_keys(recorded, keys)).transpose()?;

@@ -1,6 +1,7 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
 //! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots).
+//! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots),
+//! `reconfigure` (another configuration).
 
 mod failure;
 mod former;
@@ -9,6 +10,7 @@ mod invariants;
 mod queue;
 mod read;
 mod receive;
+mod reconfigure;
 mod relay;
 mod restore;
 #[cfg(feature = "keyring")]
@@ -226,9 +228,7 @@ impl<A: Address> Node<A> {
             rng,
         };
         node.members.changes_mut().keep(node.config.changes_max);
-        if node.config.names {
-            node.members.keep_names();
-        }
+        node.members.keep_names(node.config.names);
         #[cfg(feature = "keyring")]
         node.sealing
             .set_keyring(&node.members.entry(SELF).addr(), setup.keyring)
@@ -399,6 +399,7 @@ impl<A: Address> Node<A> {
                 let local = self.local();
                 self.sealing.set_keyring(&local, keyring)?;
             }
+            Command::Reconfigure { config } => self.reconfigure(now, config)?,
             _ if leaving => return Err(CommandError::Left),
             Command::Leave => self.begin_leave(),
             Command::StartEvent { payload, options } => {
@@ -598,6 +599,10 @@ impl<A: Address> Node<A> {
     fn bury(&mut self, now: Instant, slot: Slot, incarnation: u32) {
         self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, incarnation));
         // A member that dies again and again leaves outdated ones behind. At most half of them are, for a constant cost each.
+        self.sweep_tombstones();
+    }
+
+    fn sweep_tombstones(&mut self) {
         if self.tombstones.len() > 2 * self.members.len() + 16 {
             let members = &self.members;
             self.tombstones.retain(|&(_, slot, incarnation)| {
@@ -607,16 +612,24 @@ impl<A: Address> Node<A> {
     }
 
     fn forget_tombstones(&mut self, now: Instant) {
-        while let Some(&(_, slot, incarnation)) = self.tombstones.front().filter(|(forget, ..)| *forget <= now) {
-            self.tombstones.pop_front();
+        while self.tombstones.front().is_some_and(|(forget, ..)| *forget <= now) {
+            self.forget_tombstone();
+        }
+    }
+
+    /// Forgets who died or departed first; false when there is nobody.
+    fn forget_tombstone(&mut self) -> bool {
+        while let Some((_, slot, incarnation)) = self.tombstones.pop_front() {
             let gone =
                 self.members.get(slot).filter(|entry| !entry.state.is_live() && entry.incarnation == incarnation);
             if let Some(addr) = gone.map(Entry::addr) {
                 self.updates.remove(slot);
                 self.members.remove(slot);
                 self.events.push_back(Event::MemberForgotten { addr });
+                return true;
             }
         }
+        false
     }
 
     fn enqueue(&mut self, outgoing: Outgoing<A>) {

@@ -30,6 +30,14 @@ impl<A> Queue<A> {
         self.first.len() + self.rest.len()
     }
 
+    /// Drops the last of the others, then of failure detection, beyond `max`; how many.
+    pub(super) fn truncate(&mut self, max: usize) -> usize {
+        let before = self.len();
+        self.rest.truncate(max.saturating_sub(self.first.len()));
+        self.first.truncate(max);
+        before - self.len()
+    }
+
     pub(super) fn push_back(&mut self, outgoing: Outgoing<A>, rate: Rate) {
         let queue = if rate > 0 && outgoing.detects_failure() { &mut self.first } else { &mut self.rest };
         queue.push_back(outgoing);
@@ -113,6 +121,17 @@ mod tests {
         assert_eq!(send(&mut queue, at(12_000), RATE), (0, 5));
         queue.push_back(Outgoing::Ack { to: 3, seq: 0 }, RATE);
         assert_eq!(send(&mut queue, at(12_000), RATE), (1, 0), "which may still go");
+    }
+
+    #[test]
+    fn failure_detection_is_the_last_to_be_dropped() {
+        let mut queue = Queue::new();
+        for seq in 0..3 {
+            queue.push_back(Outgoing::Gossip { to: 2_u16, answer: true }, RATE);
+            queue.push_back(Outgoing::Ack { to: 3, seq }, RATE);
+        }
+        assert_eq!((queue.truncate(7), queue.truncate(4), queue.truncate(2)), (0, 2, 2));
+        assert_eq!(send(&mut queue, at(1_000), RATE), (2, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 mod fuzzed;
 mod metadata;
 mod name;
+mod reconfigure;
 mod restore;
 mod view;
 

@@ -92,6 +92,17 @@ impl<A: Address> Holdback<A> {
         self.release(seen, origin, &mut deliver);
     }
 
+    /// Nobody waits beyond `latest`.
+    pub(super) fn wait_until(&mut self, latest: Instant) {
+        while let Some(&(deadline, id)) = self.deadlines.last().filter(|(deadline, _)| *deadline > latest) {
+            self.deadlines.remove(&(deadline, id));
+            self.deadlines.insert((latest, id));
+            if let Some(held) = self.held.get_mut(&id) {
+                held.deadline = latest;
+            }
+        }
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }

@@ -251,9 +251,8 @@ impl<A: Address> Rumors<A> {
             evicted.events += 1;
             return (None, evicted);
         }
-        let bytes = |classes: &[Class]| classes.iter().map(|class| class.bytes).sum::<usize>();
         while self.len() >= config.events_max
-            || (self.len() > 0 && bytes(&self.classes) + payload.len() > config.event_bytes_max)
+            || (self.len() > 0 && self.bytes() + payload.len() > config.event_bytes_max)
         {
             self.evict_oldest();
             evicted.events += 1;
@@ -310,6 +309,46 @@ impl<A: Address> Rumors<A> {
             class
                 .arrivals
                 .retain(|&(slot, serial)| slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial));
+        }
+    }
+
+    /// Brings what is kept and remembered under another configuration.
+    pub(crate) fn reconfigure(&mut self, now: Instant, old: &Config, new: &Config) -> Evicted {
+        let mut evicted = Evicted::default();
+        if new.event_lifetime != old.event_lifetime {
+            if new.event_lifetime > old.event_lifetime {
+                // What is older was refused so far, or delivered and forgotten: nobody knows which.
+                self.seen.recall_horizon(now, old.event_lifetime);
+            }
+            self.seen.postpone(remembered(old), remembered(new));
+            self.expiries.clear();
+            for (slot, stored) in self.slots.iter_mut().enumerate() {
+                let Some(stored) = stored else { continue };
+                stored.expires = stored.learnt + lifetime(&stored.terms, new).saturating_sub(stored.age);
+                self.expiries.insert((stored.expires, slot as u32));
+            }
+            self.expire(now);
+        }
+        let payload_max = crate::config::event_payload_max::<A>(new);
+        for slot in 0..self.slots.len() as u32 {
+            if self.slots[slot as usize].as_ref().is_some_and(|stored| stored.payload.len() > payload_max) {
+                self.drop_slot(slot);
+                evicted.events += 1;
+            }
+        }
+        while self.len() > new.events_max || (self.len() > 1 && self.bytes() > new.event_bytes_max) {
+            self.evict_oldest();
+            evicted.events += 1;
+        }
+        evicted.seen = self.seen.shrink(new.seen_max);
+        evicted
+    }
+
+    /// Hands out the ordered events that wait for longer than they are to, or are too many.
+    pub(crate) fn wait_less(&mut self, now: Instant, config: &Config, mut deliver: impl FnMut(Delivery<A>, Order)) {
+        self.holdback.wait_until(now + config.ordered_wait);
+        while self.holdback.len() > config.ordered_max {
+            self.holdback.give_up(&mut self.seen, &mut deliver);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Seen<A> {
     ids: HashSet<EventId<A>, FixedState>,
-    /// In the order of hearing, which is the order of forgetting as long as the lifetime is not changed.
+    /// In the order of hearing, which is the order of forgetting: another lifetime moves all alike.
     order: VecDeque<Entry<A>>,
     /// The last ordered event of each origin that was delivered, for as long as its identity is remembered.
     ordered: HashMap<A, u64, FixedState>,
@@ -72,6 +72,13 @@ impl<A: Copy + Eq + Hash> Seen<A> {
     pub(super) fn may_have_forgotten(&self, started: Start, margin: Duration) -> bool {
         let margin = i64::try_from(margin.as_nanos()).unwrap_or(i64::MAX);
         self.horizon.is_some_and(|horizon| started.0 <= horizon.0.saturating_add(margin))
+    }
+
+    /// What was to be remembered for `old` from its hearing on is so for `new`.
+    pub(super) fn postpone(&mut self, old: Duration, new: Duration) {
+        for entry in &mut self.order {
+            entry.forget = entry.forget - old + new;
+        }
     }
 
     /// All that is remembered, in the order of forgetting, and the age of the youngest event that was forgotten early.

@@ -55,6 +55,8 @@ fn a_recorded_stream_of_inputs_replays_to_the_same_datagrams() {
     let mut buffer = [0; 1400];
     let len = other.poll_transmit(at(4), &mut buffer).unwrap().len;
     give(at(5), Input::Datagram { from: 2, bytes: &buffer[..len] });
+    let config = Config { gossip_interval: Duration::from_millis(50), ..Config::lan() };
+    give(at(5), Input::Command(Command::Reconfigure { config: &config }));
     give(at(6), Input::Command(Command::Send { to: 2, payload: b"data" }));
     give(at(2_000), Input::Timeout);
     give(at(2_001), Input::Command(Command::Leave));
