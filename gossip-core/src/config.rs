@@ -151,6 +151,14 @@ pub struct Config {
     /// Most ordered events that wait at a time. At the bound the one that has waited longest is delivered.
     pub ordered_max: usize,
 
+    /// Most queries of this node that are open, and most queries of others that it can answer. At the bound an own one is refused;
+    /// of those of others the one that ends first gives way, and is counted. An own one takes two bits for each member.
+    pub queries_max: usize,
+    /// How many answers to a query all members together send in a second: each waits for a random part of the time that all
+    /// need at this rate, at most for half of the time to the deadline. Larger: quicker answers, and a burst at the origin
+    /// of which some are lost.
+    pub answers_per_second_max: u32,
+
     /// For how long the dead and the departed are remembered, so that old news of them is recognised as old.
     pub tombstone_lifetime: Duration,
     /// Most members, the dead and departed included. Claims about others are refused and counted.
@@ -211,6 +219,8 @@ impl Config {
             seen_max: 16_384,
             ordered_wait: Duration::from_secs(5),
             ordered_max: 256,
+            queries_max: 64,
+            answers_per_second_max: 2_000,
             tombstone_lifetime: Duration::from_secs(60),
             members_max: 65_536,
             coordinates_max: 0,
@@ -287,6 +297,12 @@ impl Config {
         rule(self.seen_max >= self.events_max, "seen_max", "must be at least events_max")?;
         rule(self.ordered_wait <= self.event_lifetime, "ordered_wait", "must be at most event_lifetime")?;
         rule((1..=1 << 20).contains(&self.ordered_max), "ordered_max", "must be 1 to 1,048,576")?;
+        rule((1..=1024).contains(&self.queries_max), "queries_max", "must be 1 to 1,024")?;
+        rule(
+            (1..=1_000_000).contains(&self.answers_per_second_max),
+            "answers_per_second_max",
+            "must be 1 to 1,000,000",
+        )?;
         rule((1..=1 << 20).contains(&self.transmits_max), "transmits_max", "must be 1 to 1,048,576")?;
         rule(self.datagrams_per_second_max <= 1_000_000, "datagrams_per_second_max", "must be at most 1,000,000")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;

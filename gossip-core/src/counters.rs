@@ -122,6 +122,20 @@ counters! {
     events_evicted,
     /// Identities of events forgotten before their time because of a bound.
     seen_evicted,
+    /// Queries started here.
+    queries_started,
+    /// Queries of others that this node cannot answer: because of the bound, or because they claim to be its own.
+    queries_dropped,
+    /// Answers to queries of this node, each member's first.
+    answers_received,
+    /// Answers and receipts that came before.
+    answers_duplicate,
+    /// Answers and receipts that are not of a live member, or to no query that is open.
+    answers_refused,
+    /// Answers and receipts that this node sent again, for they were not noted.
+    responses_repeated,
+    /// Answers and receipts that were not noted as often as they were sent, or in time.
+    responses_given_up,
     /// Anti-entropy exchanges started.
     syncs_opened,
     /// Anti-entropy exchanges answered.

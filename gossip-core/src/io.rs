@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError};
 #[cfg(feature = "keyring")]
 use crate::keyring::Keyring;
 use crate::member::{Claim, MemberState};
-use crate::options::{EventOptions, Order};
+use crate::options::{EventOptions, Order, QueryOptions};
 use crate::rumors::EventId;
 use crate::wire::DecodeError;
 
@@ -46,6 +46,24 @@ pub enum Command<'a, A> {
         payload: &'a [u8],
         /// Its priority, lifetime and order.
         options: EventOptions,
+    },
+    /// Start a query: an event that every member's application may answer until the deadline. Each answer comes as
+    /// [`Event::QueryAnswer`], and at the deadline [`Event::QueryClosed`] with the counts.
+    StartQuery {
+        /// The application's bytes, at most [`event_payload_max`](crate::event_payload_max).
+        payload: &'a [u8],
+        /// How long to wait for answers: 1 ms to [`event_lifetime`](crate::Config::event_lifetime). Serf's default is
+        /// 16·⌈log10(N + 1)⌉ gossip intervals.
+        deadline: Duration,
+        /// Its priority, and whether receipts are wanted.
+        options: QueryOptions,
+    },
+    /// Answer a query that [`Event::Query`] brought, once.
+    Respond {
+        /// The query.
+        id: EventId<A>,
+        /// The application's bytes, at most [`event_payload_max`](crate::event_payload_max).
+        payload: &'a [u8],
     },
     /// Send a message to one member's application: unreliable, unordered, and with gossip on its back.
     Send {
@@ -107,7 +125,7 @@ impl<'a, A> Command<'a, A> {
 pub enum Outcome<A> {
     /// It was taken in.
     Done,
-    /// An event was started.
+    /// An event or a query was started.
     Started(EventId<A>),
 }
 
@@ -138,11 +156,18 @@ pub enum CommandError {
         /// The longest allowed.
         max: usize,
     },
-    /// The lifetime is too short or too long.
+    /// The lifetime or deadline is too short or too long.
     Lifetime {
         /// The longest allowed.
         max: Duration,
     },
+    /// Too many queries of this node are open.
+    TooManyQueries {
+        /// The most allowed.
+        max: usize,
+    },
+    /// The query is unknown, its deadline is over, or it was answered already.
+    NoSuchQuery,
     /// Events of higher priority take all the room that the configuration allows.
     NoRoom,
     /// Too many seeds.
@@ -180,7 +205,9 @@ impl fmt::Display for CommandError {
             Self::MetadataTooLong { len, max } => {
                 write!(f, "metadata of {len} bytes are longer than the {max} allowed")
             }
-            Self::Lifetime { max } => write!(f, "a lifetime must be 1 ms to {max:?}"),
+            Self::Lifetime { max } => write!(f, "a lifetime or deadline must be 1 ms to {max:?}"),
+            Self::TooManyQueries { max } => write!(f, "{max} queries are open, which are the most allowed"),
+            Self::NoSuchQuery => f.write_str("the query is unknown, over or answered"),
             Self::NoRoom => f.write_str("events of higher priority take all the room"),
             Self::TooManySeeds { count, max } => write!(f, "{count} seeds are more than the {max} allowed"),
             Self::NotAMember => f.write_str("the addressee is not a live member"),
@@ -238,7 +265,7 @@ pub enum Via {
     Probe,
     /// Anti-entropy, or the welcome of a new member.
     Sync,
-    /// On a message between applications.
+    /// On a message between applications, or on an answer to a query.
     Message,
 }
 
@@ -330,6 +357,41 @@ pub enum Event<A> {
         via: Via,
         /// Whether it comes in the order of its origin.
         order: Order,
+    },
+    /// An application somewhere asks; it comes here once, and may be answered with [`Command::Respond`].
+    Query {
+        /// Its identity.
+        id: EventId<A>,
+        /// Its bytes.
+        payload: Arc<[u8]>,
+        /// Hops from the origin.
+        hops: u8,
+        /// The node that told.
+        from: A,
+        /// How.
+        via: Via,
+        /// How much time is left to answer.
+        respond_within: Duration,
+    },
+    /// An answer to a query of this node; one at most of each member.
+    QueryAnswer {
+        /// The query.
+        id: EventId<A>,
+        /// Who answers.
+        from: A,
+        /// The answer.
+        payload: Arc<[u8]>,
+    },
+    /// The time to answer a query of this node is over, or this node left.
+    QueryClosed {
+        /// The query.
+        id: EventId<A>,
+        /// How many members are known to have received it: without receipts, those that answered.
+        received: u32,
+        /// How many answered.
+        answered: u32,
+        /// How many other live members this node knew when it asked.
+        members: u32,
     },
     /// A message from another member's application.
     Message {

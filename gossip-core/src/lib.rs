@@ -74,6 +74,7 @@ mod options;
 mod overlay;
 mod permutation;
 mod probe;
+mod queries;
 #[cfg(feature = "keyring")]
 mod replay;
 mod rng;
@@ -98,7 +99,7 @@ pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit,
 pub use keyring::{Key, Keyring, KeyringError, Plain};
 pub use member::{Claim, MemberState, Metadata};
 pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
-pub use options::{EventOptions, Order, Priority};
+pub use options::{EventOptions, Order, Priority, QueryOptions};
 pub use rumors::EventId;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! What an application can ask for an event, and what it is told of the order.
+//! What an application can ask for an event or a query, and what it is told of the order.
 
 use core::time::Duration;
 
@@ -52,6 +52,16 @@ pub struct EventOptions {
     /// Deliver it after all earlier ordered events of this node, see [`Order`]. Costs a byte or two in each copy, and
     /// waiting where an earlier one is missing.
     pub ordered: bool,
+}
+
+/// What an application asks for a query, beside its payload and its deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct QueryOptions {
+    /// As that of an event.
+    pub priority: Priority,
+    /// Every member that the query reaches says so to its origin, whether its application answers or not. Costs a datagram from
+    /// each, and one to each.
+    pub receipts: bool,
 }
 
 /// Where an event stands in the order of its origin.

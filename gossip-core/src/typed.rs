@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::io::{Command, Input};
 #[cfg(feature = "keyring")]
 use crate::keyring::{Key, Keyring, Plain};
-use crate::options::{EventOptions, Priority};
+use crate::options::{EventOptions, Priority, QueryOptions};
+use crate::rumors::EventId;
 use crate::time::Instant;
 
 /// The most bytes that one value takes, encoded or decoded.
@@ -106,6 +107,17 @@ pub enum RecordedInput {
         lifetime: Option<Duration>,
         ordered: bool,
     },
+    StartQuery {
+        payload: Vec<u8>,
+        deadline: Duration,
+        priority: u8,
+        receipts: bool,
+    },
+    Respond {
+        origin: Vec<u8>,
+        sequence: u64,
+        payload: Vec<u8>,
+    },
     Send {
         to: Vec<u8>,
         payload: Vec<u8>,
@@ -146,6 +158,14 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
         Input::Command(Command::StartEvent { payload, options }) => {
             let EventOptions { priority, lifetime, ordered } = options;
             RecordedInput::StartEvent { payload: payload.into(), priority: priority.bits(), lifetime, ordered }
+        }
+        Input::Command(Command::StartQuery { payload, deadline, options }) => {
+            let QueryOptions { priority, receipts } = options;
+            RecordedInput::StartQuery { payload: payload.into(), deadline, priority: priority.bits(), receipts }
+        }
+        Input::Command(Command::Respond { id, payload }) => {
+            let EventId { origin, sequence } = id;
+            RecordedInput::Respond { origin: address(&origin)?, sequence, payload: payload.into() }
         }
         Input::Command(Command::Send { to, payload }) => {
             RecordedInput::Send { to: address(&to)?, payload: payload.into() }
@@ -210,6 +230,14 @@ fn play_all<A: Address>(
             &RecordedInput::StartEvent { ref payload, priority, lifetime, ordered } => {
                 let options = EventOptions { priority: Priority::from_bits(priority), lifetime, ordered };
                 Input::Command(Command::StartEvent { payload, options })
+            }
+            &RecordedInput::StartQuery { ref payload, deadline, priority, receipts } => {
+                let options = QueryOptions { priority: Priority::from_bits(priority), receipts };
+                Input::Command(Command::StartQuery { payload, deadline, options })
+            }
+            RecordedInput::Respond { origin, sequence, payload } => {
+                let id = EventId { origin: parse(origin)?, sequence: *sequence };
+                Input::Command(Command::Respond { id, payload })
             }
             RecordedInput::Send { to, payload } => Input::Command(Command::Send { to: parse(to)?, payload }),
             RecordedInput::SetMetadata { metadata } => Input::Command(Command::SetMetadata { metadata }),

@@ -7,6 +7,8 @@ mod failure;
 mod former;
 #[cfg(any(test, fuzzing))]
 mod invariants;
+mod publish;
+mod query;
 mod queue;
 mod read;
 mod receive;
@@ -25,13 +27,12 @@ use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::time::Duration;
 
 use crate::address::Address;
 use crate::awareness::Awareness;
 use crate::backlog::Backlog;
 use crate::brake::Brake;
-use crate::config::{Config, ConfigError, event_payload_max};
+use crate::config::{Config, ConfigError};
 use crate::coordinate::{Coordinate, Coordinates};
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
@@ -39,11 +40,11 @@ use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transm
 use crate::keyring::Keyring;
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Entry, Members, SELF, Slot};
-use crate::options::EventOptions;
 use crate::probe::{Probe, Relay, SEQUENCES};
+use crate::queries::Queries;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
-use crate::rumors::{EventId, Rumors};
+use crate::rumors::Rumors;
 use crate::suspicion::Suspicion;
 use crate::sync::digest;
 use crate::time::Instant;
@@ -139,6 +140,7 @@ pub struct Node<A: Address> {
     /// Members of whom something is still to be told.
     updates: Backlog,
     rumors: Rumors<A>,
+    queries: Queries<A>,
     /// The dead and the departed, in the order of their going: when to forget which incarnation of whom.
     tombstones: VecDeque<(Instant, Slot, u32)>,
 
@@ -200,6 +202,7 @@ impl<A: Address> Node<A> {
             updates: Backlog::sparse(common),
             members: Members::with_view(setup.local, setup.incarnation, setup.stated_metadata(), hash_seed, view),
             rumors: Rumors::new(hash_seed),
+            queries: Queries::new(setup.local),
             tombstones: VecDeque::new(),
             awareness: Awareness::new(),
             probe: None,
@@ -278,6 +281,7 @@ impl<A: Address> Node<A> {
             self.timers.next(),
             self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
             self.rumors.next_expiry(),
+            self.queries.next_wake(),
             self.tombstones.front().map(|&(forget, ..)| forget),
             self.relays.iter().map(Relay::deadline).min(),
         ]
@@ -405,6 +409,10 @@ impl<A: Address> Node<A> {
             Command::StartEvent { payload, options } => {
                 return self.start_event(now, payload, &options).map(Outcome::Started);
             }
+            Command::StartQuery { payload, deadline, options } => {
+                return self.start_query(now, payload, deadline, &options).map(Outcome::Started);
+            }
+            Command::Respond { id, payload } => self.respond(now, id, payload)?,
             Command::Send { to, payload } => self.send_message(to, payload)?,
             Command::SetMetadata { metadata } => {
                 let max = self.config.metadata_max;
@@ -419,62 +427,6 @@ impl<A: Address> Node<A> {
             }
         }
         Ok(Outcome::Done)
-    }
-
-    fn start_event(
-        &mut self,
-        now: Instant,
-        payload: &[u8],
-        options: &EventOptions,
-    ) -> Result<EventId<A>, CommandError> {
-        self.check_payload(payload)?;
-        let max = self.config.event_lifetime;
-        if options.lifetime.is_some_and(|lifetime| lifetime < Duration::from_millis(1) || lifetime > max) {
-            return Err(CommandError::Lifetime { max });
-        }
-        if !self.rumors.has_room(payload.len(), options.priority, &self.config) {
-            return Err(CommandError::NoRoom);
-        }
-        let id = self.next_event_id();
-        let terms = self.rumors.terms(now, id.sequence, options, &self.config);
-        let (kept, evicted) = self.rumors.start(now, id, terms, payload, &self.config);
-        self.counters.events_started += 1;
-        self.count_evicted(evicted);
-        self.fresh.extend(kept);
-        self.forward(now, None);
-        Ok(id)
-    }
-
-    /// Numbers that were heard under this node's name, from a former life or forged, are passed over: under them the event
-    /// would be an old one. Each is passed over once, so what this costs is bounded by what was heard.
-    fn next_event_id(&mut self) -> EventId<A> {
-        let origin = self.local();
-        loop {
-            let id = EventId { origin, sequence: self.next_sequence };
-            self.next_sequence = self.next_sequence.wrapping_add(1);
-            if !self.rumors.remembers(&id) {
-                return id;
-            }
-        }
-    }
-
-    fn send_message(&mut self, to: A, payload: &[u8]) -> Result<(), CommandError> {
-        self.check_payload(payload)?;
-        let to = stored(to);
-        let live = self.members.find(&to).is_some_and(|slot| slot != SELF && self.members.entry(slot).state.is_live());
-        if !live {
-            return Err(CommandError::NotAMember);
-        }
-        if self.outgoing.len() >= self.config.transmits_max {
-            return Err(CommandError::Busy);
-        }
-        self.enqueue(Outgoing::App { to, payload: payload.into() });
-        Ok(())
-    }
-
-    fn check_payload(&self, payload: &[u8]) -> Result<(), CommandError> {
-        let max = event_payload_max::<A>(&self.config);
-        if payload.len() > max { Err(CommandError::PayloadTooLong { len: payload.len(), max }) } else { Ok(()) }
     }
 
     fn on_timeout(&mut self, now: Instant) {
@@ -505,6 +457,7 @@ impl<A: Address> Node<A> {
         self.serve_relays(now);
         self.rumors.expire(now);
         self.deliver_overdue(now);
+        self.serve_queries(now);
         self.forget_tombstones(now);
     }
 

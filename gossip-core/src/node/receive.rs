@@ -1,9 +1,9 @@
 //! What a datagram brings: first what its sender's header says, then the items that ride on it, then the message, and at
 //! last whether sender and receiver know the same.
 
-use alloc::vec::Vec;
-
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase, stored};
@@ -13,9 +13,9 @@ use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{SELF, Slot};
 use crate::options::Order;
-use crate::rumors::{Delivery, EventId, Heard};
+use crate::rumors::{Delivery, EventId, Heard, lifetime};
 use crate::time::Instant;
-use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, Sender, Update};
+use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, RumorKind, Sender, Update};
 
 impl<A: Address> Node<A> {
     pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
@@ -191,11 +191,21 @@ impl<A: Address> Node<A> {
                 self.fresh.extend(kept);
                 let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
                 let delivery = Delivery { id, payload, hops: rumor.hops, from, via };
-                let Self { rumors, events, counters, config, .. } = self;
-                let delivered = rumors.deliver(now, delivery, rumor.terms.kind, config, |delivery, order| {
-                    hand_over(events, counters, delivery, order);
-                });
-                self.counters.events_held += u64::from(!delivered);
+                match rumor.terms.kind {
+                    RumorKind::Event => hand_over(&mut self.events, &mut self.counters, delivery, Order::Unordered),
+                    RumorKind::Ordered { distance } => {
+                        let Self { rumors, events, counters, config, .. } = self;
+                        let delivered = rumors.deliver_ordered(now, delivery, distance, config, |delivery, order| {
+                            hand_over(events, counters, delivery, order);
+                        });
+                        self.counters.events_held += u64::from(!delivered);
+                    }
+                    RumorKind::Query { receipts } => {
+                        let age = Duration::from_millis(u64::from(rumor.age_ms));
+                        let left = lifetime(&rumor.terms, &self.config).saturating_sub(age);
+                        self.on_query(now, delivery, receipts, left);
+                    }
+                }
             }
             Heard::Duplicate => self.counters.events_duplicate += 1,
             Heard::Expired => self.counters.events_expired += 1,
@@ -255,6 +265,7 @@ impl<A: Address> Node<A> {
                 self.on_sync_want(from, identities, corrections);
                 differ = false;
             }
+            Message::Response(ref response) => self.on_response(now, from, response, sender_is_live),
             Message::App { payload } => self.events.push_back(Event::Message { from, payload: payload.into() }),
         }
         if differ && sender_is_live {
@@ -287,6 +298,6 @@ fn via<A>(message: &Message<'_, A>) -> Via {
         | Message::SyncSketch { .. }
         | Message::SyncMore { .. }
         | Message::SyncWant { .. } => Via::Sync,
-        Message::App { .. } | Message::Extension { .. } => Via::Message,
+        Message::App { .. } | Message::Response(_) | Message::Extension { .. } => Via::Message,
     }
 }

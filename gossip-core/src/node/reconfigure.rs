@@ -55,6 +55,7 @@ impl<A: Address> Node<A> {
         if config.names != old.names {
             self.members.keep_names(config.names);
         }
+        self.counters.queries_dropped += self.queries.shrink(config.queries_max);
         self.forwards = self.forwards.min(config.forwards_max);
         self.counters.transmits_refused += self.outgoing.truncate(config.transmits_max) as u64;
         Ok(())

@@ -161,7 +161,7 @@ impl<A: Address> Node<A> {
 
 fn undelivered<A: Copy>(event: &Event<A>) -> Option<crate::rumors::EventId<A>> {
     match event {
-        Event::UserEvent { id, .. } => Some(*id),
+        Event::UserEvent { id, .. } | Event::Query { id, .. } => Some(*id),
         _ => None,
     }
 }

@@ -94,6 +94,7 @@ impl<A: Address> Node<A> {
             self.phase = Phase::Left;
             self.timers.clear_all();
             self.deliver_overdue(Instant::from_nanos(u64::MAX));
+            self.serve_queries(Instant::from_nanos(u64::MAX));
             self.events.push_back(Event::Left);
             return;
         }

@@ -14,7 +14,7 @@ use crate::rumors::strategies::View;
 use crate::suspicion::Suspicion;
 use crate::sync;
 use crate::time::Instant;
-use crate::wire::{Encoder, Item, Message, SYMBOL_LEN, Update};
+use crate::wire::{Encoder, Item, Message, Part, Response, SYMBOL_LEN, Update};
 
 /// A message that waits to be pulled. Only what cannot be looked up later is kept.
 #[derive(Debug, Clone)]
@@ -80,6 +80,18 @@ pub(super) enum Outgoing<A> {
         wanted: Vec<u32>,
         members: Vec<Slot>,
         events: Vec<u32>,
+    },
+    /// To the origin of a query: the answer, or that it was received.
+    Response {
+        to: A,
+        sequence: u64,
+        answer: Option<Arc<[u8]>>,
+    },
+    /// To who was asked: the answer, or the receipt, is noted.
+    Noted {
+        to: A,
+        sequence: u64,
+        answer: bool,
     },
     App {
         to: A,
@@ -147,6 +159,14 @@ impl<A: Address> Node<A> {
             Outgoing::Join { to } => self.encode_plain(now, buffer, to, &Message::Join),
             Outgoing::Leave { to } => self.encode_plain(now, buffer, to, &Message::Leave),
             Outgoing::App { to, ref payload } => self.encode_plain(now, buffer, to, &Message::App { payload }),
+            Outgoing::Response { to, sequence, ref answer } => {
+                let part = answer.as_ref().map_or(Part::Received, |payload| Part::Answer(payload));
+                self.encode_plain(now, buffer, to, &Message::Response(Response { sequence, part }))
+            }
+            Outgoing::Noted { to, sequence, answer } => {
+                let part = Part::Noted { answer };
+                self.encode_plain(now, buffer, to, &Message::Response(Response { sequence, part }))
+            }
             Outgoing::SyncOpen { to } => {
                 let bits = self.sync_bits();
                 let mut digests = [0; DIGESTS_LEN_MAX];
@@ -366,6 +386,8 @@ impl<A: Copy> Outgoing<A> {
             | Self::Sketch { to, .. }
             | Self::More { to, .. }
             | Self::Exchange { to, .. }
+            | Self::Response { to, .. }
+            | Self::Noted { to, .. }
             | Self::App { to, .. } => to,
         }
     }

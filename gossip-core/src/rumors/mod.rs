@@ -216,27 +216,22 @@ impl<A: Address> Rumors<A> {
         (Heard::Fresh { payload, kept }, evicted)
     }
 
-    /// Hands out what may be delivered now that an event was learnt; false when it has to wait for another.
-    pub(crate) fn deliver(
+    /// Hands out what may be delivered now that an ordered event was learnt, `distance` after the one before it; false when it
+    /// has to wait for that.
+    pub(crate) fn deliver_ordered(
         &mut self,
         now: Instant,
         delivery: Delivery<A>,
-        kind: RumorKind,
+        distance: u64,
         config: &Config,
         mut deliver: impl FnMut(Delivery<A>, Order),
     ) -> bool {
-        match kind {
-            RumorKind::Event => deliver(delivery, Order::Unordered),
-            RumorKind::Ordered { distance } => {
-                let deadline = now + config.ordered_wait;
-                let delivered = self.holdback.receive(&mut self.seen, delivery, distance, deadline, &mut deliver);
-                if self.holdback.len() > config.ordered_max {
-                    self.holdback.give_up(&mut self.seen, &mut deliver);
-                }
-                return delivered;
-            }
+        let deadline = now + config.ordered_wait;
+        let delivered = self.holdback.receive(&mut self.seen, delivery, distance, deadline, &mut deliver);
+        if self.holdback.len() > config.ordered_max {
+            self.holdback.give_up(&mut self.seen, &mut deliver);
         }
-        true
+        delivered
     }
 
     /// Hands out the events that waited for others long enough: all of them at the end of time.
@@ -483,7 +478,7 @@ impl<A: Copy> Stored<A> {
 }
 
 /// For how long an event is told, from its start on.
-fn lifetime(terms: &Terms, config: &Config) -> Duration {
+pub(crate) fn lifetime(terms: &Terms, config: &Config) -> Duration {
     let own = terms.lifetime_ms.map_or(Duration::MAX, |lifetime| Duration::from_millis(u64::from(lifetime)));
     own.min(config.event_lifetime)
 }

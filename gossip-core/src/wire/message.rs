@@ -4,6 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::delta::Previous;
+use super::response::Response;
 use super::rumor::{Rumor, TAG_RUMOR};
 use super::{HEADER_LEN, MAGIC, MAGIC_SEALED, Reader, VERSION, Writer};
 use crate::address::Address;
@@ -151,6 +152,8 @@ pub enum Message<'a, A> {
         /// Hashes of identities, four bytes each.
         identities: &'a [u8],
     },
+    /// A word about a query.
+    Response(Response<'a>),
     /// A message between applications.
     App {
         /// Theirs.
@@ -274,6 +277,7 @@ const KIND_APP: u8 = 12;
 const KIND_SYNC_SKETCH: u8 = 13;
 const KIND_SYNC_MORE: u8 = 14;
 const KIND_SYNC_WANT: u8 = 16;
+const KIND_RESPONSE: u8 = 15;
 
 /// The kinds from here on are left to later versions: a length and as many bytes follow.
 pub const KIND_EXTENSION: u8 = 128;
@@ -386,6 +390,7 @@ fn read_message<'a, A: Address>(kind: u8, reader: &mut Reader<'a>) -> Option<Mes
         KIND_SYNC_WANT => {
             Message::SyncWant { identities: reader.string(STRING_MAX).filter(|bytes| bytes.len().is_multiple_of(4))? }
         }
+        KIND_RESPONSE => Message::Response(Response::read(reader)?),
         KIND_APP => Message::App { payload: reader.string(STRING_MAX)? },
         _ => return None,
     })
@@ -556,6 +561,7 @@ fn kind<A>(message: &Message<'_, A>) -> u8 {
         Message::SyncMore { .. } => KIND_SYNC_MORE,
         Message::SyncWant { .. } => KIND_SYNC_WANT,
         Message::App { .. } => KIND_APP,
+        Message::Response(_) => KIND_RESPONSE,
         Message::Extension { kind, .. } => *kind,
     }
 }
@@ -591,6 +597,7 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
             writer.u8(datagrams)
         }
         Message::SyncWant { identities } => writer.string(identities),
+        Message::Response(ref response) => response.write(writer),
         Message::App { payload } | Message::Extension { body: payload, .. } => writer.string(payload),
     }
 }

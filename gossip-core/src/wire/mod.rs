@@ -16,13 +16,14 @@
 //!   13 SyncSketch  bits u8, buckets u64, number of the first symbol v, length v, symbols of 13 bytes
 //!                  (sum u64, check u32, count u8)
 //!   14 SyncMore    bits u8, buckets u64, number of the first symbol v, datagrams u8
+//!   15 Response    part u8 (0 received, 1 answer, 2 and 3: I noted these), query's sequence v, [1: length v, bytes]
 //!   16 SyncWant    length v, identities u32
 //!  then items until the datagram ends, each with a tag:
 //!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: version v, length v, metadata]
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
-//!    rumor   10 0o l0 pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
+//!    rumor   10 qo lr pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
 //!                           ordered event before it is v, 0 for none], length v, payload
-//!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low
+//!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low; q: a query, and then r: it wants receipts; not both q and o
 //!    place   11 00 00 00    error u8 (in 1/64, 1 to 96), height v, adjustment and four dimensions as zigzag v (in 2^14 ns,
 //!                           at most 2^19): the sender's network coordinate
 //! ```
@@ -40,6 +41,7 @@
 mod codec;
 mod delta;
 mod message;
+mod response;
 mod rumor;
 #[cfg(feature = "keyring")]
 pub mod sealed;
@@ -55,6 +57,7 @@ pub use message::{
     Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, Update, decode,
     decode_body,
 };
+pub use response::{Part, Response};
 pub use rumor::{Rumor, RumorKind, Terms};
 
 use crate::address::Address;

@@ -44,14 +44,20 @@ pub enum RumorKind {
         /// still alive when this one started. Not more than the sequence.
         distance: u64,
     },
+    /// Its origin waits for answers, for as long as it lives.
+    Query {
+        /// And wants to be told by whoever it reaches.
+        receipts: bool,
+    },
 }
 
-/// The high bits of the tag of a rumor. The others, from the lowest: two of the priority, one that is 0, whether there is a
-/// lifetime, whether it is ordered, one that is 0.
+/// The high bits of the tag of a rumor. The others, from the lowest: two of the priority, whether a query wants receipts, whether
+/// there is a lifetime, whether it is ordered, whether it is a query.
 pub(super) const TAG_RUMOR: u8 = 0b1000_0000;
-const PRIORITY: u8 = 0b11;
 const HAS_LIFETIME: u8 = 0b1000;
+const RECEIPTS: u8 = 0b100;
 const ORDERED: u8 = 0b1_0000;
+const QUERY: u8 = 0b10_0000;
 
 /// The longest payload that a datagram can hold; what is longer cannot have come in one.
 const PAYLOAD_MAX: usize = 65_535;
@@ -59,18 +65,17 @@ const PAYLOAD_MAX: usize = 65_535;
 impl<'a, A: Address> Rumor<'a, A> {
     /// Reads what follows the tag.
     pub(super) fn read(tag: u8, reader: &mut Reader<'a>) -> Option<Self> {
-        if tag & !(PRIORITY | HAS_LIFETIME | ORDERED) != TAG_RUMOR {
-            return None;
-        }
         let (origin, sequence) = (reader.address()?, reader.varint()?);
         let age_ms = reader.varint32()?;
         let hops = u8::try_from(reader.varint()?).ok()?;
         let lifetime_ms =
             if tag & HAS_LIFETIME == 0 { None } else { Some(reader.varint32().filter(|&lifetime| lifetime > 0)?) };
-        let kind = if tag & ORDERED == 0 {
-            RumorKind::Event
-        } else {
-            RumorKind::Ordered { distance: reader.varint().filter(|&distance| distance <= sequence)? }
+        let kind = match tag & (QUERY | ORDERED | RECEIPTS) {
+            0 => RumorKind::Event,
+            ORDERED => RumorKind::Ordered { distance: reader.varint().filter(|&distance| distance <= sequence)? },
+            QUERY => RumorKind::Query { receipts: false },
+            bits if bits == QUERY | RECEIPTS => RumorKind::Query { receipts: true },
+            _ => return None,
         };
         let terms = Terms { priority: Priority::from_bits(tag), lifetime_ms, kind };
         Some(Self { origin, sequence, age_ms, hops, terms, payload: reader.string(PAYLOAD_MAX)? })
@@ -82,6 +87,8 @@ impl<'a, A: Address> Rumor<'a, A> {
         let kind_bits = match kind {
             RumorKind::Event => 0,
             RumorKind::Ordered { .. } => ORDERED,
+            RumorKind::Query { receipts: false } => QUERY,
+            RumorKind::Query { receipts: true } => QUERY | RECEIPTS,
         };
         writer.u8(TAG_RUMOR | priority.bits() | kind_bits | if lifetime_ms.is_some() { HAS_LIFETIME } else { 0 })?;
         writer.address(&self.origin)?;

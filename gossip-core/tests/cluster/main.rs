@@ -12,6 +12,7 @@ mod stories_keyring;
 mod stories_limit;
 mod stories_membership;
 mod stories_order;
+mod stories_queries;
 mod stories_reconfigure;
 mod stories_recording;
 mod stories_restart;

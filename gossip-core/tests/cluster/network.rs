@@ -29,6 +29,12 @@ pub struct Host {
     pub changes: Vec<(Instant, u16, MemberState)>,
     pub messages: Vec<(u16, Vec<u8>)>,
     pub events: Vec<Event<u16>>,
+    /// Answers to this node's queries: when, to which, of whom, what.
+    pub answers: Vec<(Instant, EventId<u16>, u16, Vec<u8>)>,
+    /// Queries that the application of this node was asked.
+    pub asked: Vec<EventId<u16>>,
+    /// What its application answers to each at once.
+    pub answer: Option<Vec<u8>>,
     up: bool,
     /// Asleep until then: nothing in, nothing out. The node itself goes on.
     deaf_until: Instant,
@@ -61,6 +67,9 @@ pub struct Cluster {
     pub refused: u64,
     /// Probability of loss, and one-way latency from one to another.
     pub loss: f64,
+    /// Probability that a datagram comes twice, and the longest time by which it is late: both draw only if they are not zero.
+    pub duplicates: f64,
+    pub disorder: Duration,
     pub latency: fn(u16, u16) -> Duration,
     /// What nodes are started with.
     #[cfg(feature = "keyring")]
@@ -91,6 +100,8 @@ impl Cluster {
             largest: 0,
             refused: 0,
             loss: 0.0,
+            duplicates: 0.0,
+            disorder: Duration::ZERO,
             latency: |_, _| Duration::from_millis(1),
             #[cfg(feature = "keyring")]
             keyring: None,
@@ -186,6 +197,9 @@ impl Cluster {
             changes: Vec::new(),
             messages: Vec::new(),
             events: Vec::new(),
+            answers: Vec::new(),
+            asked: Vec::new(),
+            answer: None,
             up: true,
             deaf_until: Instant::ZERO,
             paused_until: Instant::ZERO,
@@ -416,10 +430,21 @@ impl Cluster {
                     host.delivered.push(Delivery { at: now, id, hops, from, via, order });
                 }
                 Event::MemberChanged { addr, state, .. } => host.changes.push((now, *addr, *state)),
+                Event::Query { id, .. } => host.asked.push(*id),
+                Event::QueryAnswer { id, from, payload } => host.answers.push((now, *id, *from, payload.to_vec())),
                 Event::Message { from, payload } => host.messages.push((*from, payload.to_vec())),
                 _ => {}
             }
+            let asked = if let Event::Query { id, .. } = event { Some(id) } else { None };
             host.events.push(event);
+            if let Some((id, answer)) = asked.zip(host.answer.as_ref()) {
+                let command = Command::Respond { id, payload: answer };
+                // It may have given way to another that came with it.
+                let _ = host.node.handle(now, Input::Command(command));
+            }
+        }
+        while let Some(transmit) = host.node.poll_transmit(now, &mut buffer) {
+            out.push((transmit.to, buffer[..transmit.len].to_vec()));
         }
         let mute = host.deaf_until > now;
         let local = host.node.local();
@@ -431,13 +456,22 @@ impl Cluster {
             if let Some(capture) = &mut self.capture {
                 capture.push((addr, to, bytes.clone()));
             }
-            let lost = ((self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64) < self.loss;
+            let lost = self.draw() < self.loss;
             if mute || lost || self.blocked.contains(&(addr, to)) {
                 continue;
             }
-            self.sent += 1;
-            let key = std::cmp::Reverse((now + (self.latency)(addr, to), self.sent));
-            self.flights.push(Flight { key, from: local, to, bytes });
+            let twice = self.duplicates > 0.0 && self.draw() < self.duplicates;
+            for bytes in std::iter::repeat_n(bytes, 1 + usize::from(twice)) {
+                let late = if self.disorder.is_zero() { Duration::ZERO } else { self.disorder.mul_f64(self.draw()) };
+                self.sent += 1;
+                let key = std::cmp::Reverse((now + (self.latency)(addr, to) + late, self.sent));
+                self.flights.push(Flight { key, from: local, to, bytes });
+            }
         }
+    }
+
+    /// Uniform on 0..1.
+    fn draw(&mut self) -> f64 {
+        (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }

@@ -220,6 +220,34 @@ fn messages_between_applications_carry_gossip() {
 }
 
 #[test]
+fn the_traffic_of_applications_alone_spreads_events() {
+    let config = Config { gossip_interval: S(3_600), probe_interval: S(3_600), probe_timeout: S(600), ..Config::lan() };
+    let mut cluster = Cluster::new(22, config);
+    for addr in 1..=12 {
+        cluster.start(addr);
+        cluster.join(addr, &[1]);
+        cluster.run_for(Duration::from_millis(100));
+    }
+    // Each sends to the next two and to the one across, as a ring with chords does; nobody calls and nobody probes.
+    let id = cluster.start_event(5, b"event");
+    for _ in 0..4 {
+        for addr in 0..12 {
+            for to in [1, 2, 6].map(|step| 1 + (addr + step) % 12) {
+                // Who joined early may not know who joined last: of that, too, they hear by messages.
+                let _ = cluster.command(1 + addr, Command::Send { to, payload: b"data" });
+            }
+        }
+        cluster.run_for(Duration::from_millis(10));
+    }
+    cluster.assert_delivered_once(id);
+    let ways: Vec<_> = cluster.up().flat_map(|(_, host)| host.delivered.iter().map(|delivery| delivery.via)).collect();
+    // A message whose digest differs from the receiver's own may open an exchange.
+    assert!(ways.iter().all(|via| matches!(via, Via::Message | Via::Sync)), "{ways:?}");
+    assert!(ways.iter().filter(|via| **via == Via::Message).count() >= 6, "{ways:?}");
+    assert!(cluster.is_complete(), "and of the members as well: {:?}", cluster.sizes());
+}
+
+#[test]
 fn the_largest_payload_travels_and_one_byte_more_is_refused() {
     let mut cluster = Cluster::converged(14, Config::lan(), 4);
     let max = event_payload_max::<u16>(&Config::lan());

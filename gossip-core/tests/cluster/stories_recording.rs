@@ -30,7 +30,7 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 #[cfg(feature = "typed")]
 #[test]
 fn a_recorded_stream_of_inputs_replays_to_the_same_datagrams() {
-    use gossip_core::{Command, Input, Instant, Node, Setup, typed};
+    use gossip_core::{Command, Input, Instant, Node, Outcome, QueryOptions, Setup, typed};
 
     let drain = |node: &mut Node<u16>, now, out: &mut Vec<u8>| {
         let mut buffer = [0; 1400];
@@ -58,6 +58,17 @@ fn a_recorded_stream_of_inputs_replays_to_the_same_datagrams() {
     let config = Config { gossip_interval: Duration::from_millis(50), ..Config::lan() };
     give(at(5), Input::Command(Command::Reconfigure { config: &config }));
     give(at(6), Input::Command(Command::Send { to: 2, payload: b"data" }));
+    let options = QueryOptions { receipts: true, ..QueryOptions::default() };
+    let query = Command::StartQuery { payload: b"query", deadline: Duration::from_secs(1), options };
+    give(at(7), Input::Command(query));
+    // So that the other knows this one.
+    other.handle(at(7), Input::Datagram { from: 1, bytes: &buffer[..len] }).unwrap();
+    let Outcome::Started(id) = other.handle(at(7), Input::Command(query)).unwrap() else { panic!("a query") };
+    other.handle(at(8), Input::Command(Command::Send { to: 1, payload: b"with a query on its back" })).unwrap();
+    while let Some(transmit) = other.poll_transmit(at(8), &mut buffer) {
+        give(at(8), Input::Datagram { from: 2, bytes: &buffer[..transmit.len] });
+    }
+    give(at(9), Input::Command(Command::Respond { id, payload: b"answer" }));
     give(at(2_000), Input::Timeout);
     give(at(2_001), Input::Command(Command::Leave));
     assert!(!sent.is_empty());

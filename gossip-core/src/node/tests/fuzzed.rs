@@ -25,7 +25,7 @@ fn an_event_is_not_started_under_a_number_that_was_heard_already() {
     let len = encoder.finish();
     node.handle(NOW, Input::Datagram { from: 2, bytes: &buffer[..len] }).unwrap();
     let mut started = || node.handle(NOW, Input::Command(Command::event(b"new"))).unwrap();
-    assert_eq!([started(), started()], [2, 4].map(|sequence| Outcome::Started(EventId { origin: 1, sequence })));
+    assert_eq!([started(), started()], [2, 4].map(|sequence| Outcome::Started(crate::EventId { origin: 1, sequence })));
     node.check_invariants();
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
 use crate::options::Priority;
-use crate::wire::{RumorKind, Terms};
+use crate::wire::{Part, Response, RumorKind, Terms};
 
 const CLUSTER: ClusterTag = ClusterTag(0xbeef);
 const PING: Message<'_, u16> = Message::Ping { seq: 1 };
@@ -104,8 +104,8 @@ fn golden_vectors_of_events_with_terms() {
         "82 0007 09 01 02 01 75  8b 0007 0a 01 02 e807 01 6c  90 0007 0c 01 02 02 01 6f  99 0007 0e 01 02 01 00 00";
     assert_eq!(hex(&bytes[14..]), expected.replace(' ', ""));
     assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().items.collect::<Vec<_>>(), items);
-    // What no encoder makes: reserved bits, a lifetime of 0, an event before the first of all numbers.
-    for (at, value) in [(14, 0xa2), (14, 0x86), (47, 0), (38, 13)] {
+    // What no encoder makes: an ordered query, an event with receipts, a lifetime of 0, an event before the first of all numbers.
+    for (at, value) in [(14, 0xb2), (14, 0x86), (47, 0), (38, 13)] {
         let mut forged = bytes.clone();
         forged[at] = value;
         reseal(&mut forged);
@@ -120,6 +120,31 @@ fn golden_vector_of_a_coordinate() {
     let bytes = encode(Sender { incarnation: 0, digest: 0 }, &PING, &items);
     assert_eq!(bytes[bytes.len() - body.len()..], body);
     assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().items.collect::<Vec<_>>(), items);
+}
+
+#[test]
+fn golden_vectors_of_queries() {
+    let sender = Sender { incarnation: 0, digest: 0 };
+    let terms = Terms { priority: Priority::High, lifetime_ms: Some(500), kind: RumorKind::Query { receipts: true } };
+    let query = Item::Rumor(Rumor { origin: 7_u16, sequence: 9, age_ms: 1, hops: 2, terms, payload: b"q" });
+    let bytes = encode(sender, &Message::<u16>::Answer, &[query]);
+    assert_eq!(hex(&bytes[14..]), "ad 0007 09 01 02 f403 01 71".replace(' ', ""));
+    let parts = [
+        (Part::Received, "0f 00 00000000 00 ac02"),
+        (Part::Answer(b"yes"), "0f 00 00000000 01 ac02 03 796573"),
+        (Part::Noted { answer: false }, "0f 00 00000000 02 ac02"),
+        (Part::Noted { answer: true }, "0f 00 00000000 03 ac02"),
+    ];
+    for (part, expected) in parts {
+        let message: Message<'_, u16> = Message::Response(Response { sequence: 300, part });
+        let bytes = encode(sender, &message, &[]);
+        assert_eq!(hex(&bytes[8..]), expected.replace(' ', ""));
+        assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().message, message);
+        let mut forged = bytes;
+        forged[14] = 4;
+        reseal(&mut forged);
+        assert_eq!(decode::<u16>(&forged, CLUSTER).unwrap_err(), DecodeError::Malformed);
+    }
 }
 
 fn hex(bytes: &[u8]) -> alloc::string::String {
@@ -189,7 +214,11 @@ impl OwnedItem {
 
 fn arb_terms() -> impl Strategy<Value = Terms> {
     let priorities = vec![Priority::Low, Priority::Normal, Priority::High, Priority::Urgent];
-    let kind = prop_oneof![Just(RumorKind::Event), any::<u64>().prop_map(|distance| RumorKind::Ordered { distance }),];
+    let kind = prop_oneof![
+        Just(RumorKind::Event),
+        any::<u64>().prop_map(|distance| RumorKind::Ordered { distance }),
+        any::<bool>().prop_map(|receipts| RumorKind::Query { receipts })
+    ];
     (prop::sample::select(priorities), prop::option::of(1..=u32::MAX), kind)
         .prop_map(|(priority, lifetime_ms, kind)| Terms { priority, lifetime_ms, kind })
 }
@@ -236,6 +265,10 @@ fn arb_message() -> impl Strategy<Value = Message<'static, u16>> {
             datagrams
         }),
         (0..20_usize).prop_map(|count| Message::SyncWant { identities: &[7; 80][..4 * count] }),
+        any::<u64>().prop_map(|sequence| Message::Response(Response { sequence, part: Part::Received })),
+        any::<(u64, bool)>()
+            .prop_map(|(sequence, answer)| Message::Response(Response { sequence, part: Part::Noted { answer } })),
+        any::<u64>().prop_map(|sequence| Message::Response(Response { sequence, part: Part::Answer(b"an answer") })),
         Just(Message::App { payload: b"from one application to another" }),
     ]
 }
