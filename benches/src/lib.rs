@@ -4,8 +4,9 @@ pub mod cluster;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use gossip_core::wire::{Encoder, Item, Message, Rumor, Sender, Terms, Update};
-use gossip_core::{Claim, ClusterTag, Config, Input, Instant, MemberState, Node, Setup};
+use gossip_core::wire::sealed::{Seal, SenderKey};
+use gossip_core::wire::{Encoder, Item, Message, Rumor, SEALED_HEADER_LEN, Sender, TAG_LEN, Terms, Update};
+use gossip_core::{Claim, ClusterTag, Config, Input, Instant, Key, MemberState, Node, Setup};
 
 /// The sizes at which a cost must be flat.
 pub const SIZES: [u32; 3] = [128, 1_000, 10_000];
@@ -56,11 +57,25 @@ pub fn datagram(
     (buffer, count)
 }
 
+/// A datagram to the node that is measured, sealed as the one with this number of `from`'s first life.
+#[must_use]
+pub fn sealed(key: &Key, from: SocketAddr, counter: u64, sender: Sender, message: &Message<'_, SocketAddr>) -> Vec<u8> {
+    let mut buffer = vec![0; 1400];
+    let body = &mut buffer[SEALED_HEADER_LEN..1400 - TAG_LEN];
+    let len = Encoder::body(body, sender, message).expect("any message fits").finish();
+    let seal = Seal::new(key.id(), 1, counter);
+    let sender_key = SenderKey::new(key, &from, seal.session);
+    let len = sender_key.seal(&mut buffer, len, &seal, ClusterTag::default(), &address(0)).expect("room was left");
+    buffer.truncate(len);
+    buffer
+}
+
 /// A node that knows `size` members and has told of them all.
 #[must_use]
 pub fn settled_node(size: u32) -> Node<SocketAddr> {
     let start = Instant::from_millis(1);
-    let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).expect("a preset");
+    let mut node =
+        Node::new(start, Config::lan(), &Setup { seed: 1, session: 1, ..Setup::new(address(0)) }).expect("a preset");
     let mut index = 1;
     while index < size {
         let sender = Sender { incarnation: 0, digest: 0 };

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use benches::{address, datagram, drain, rumor, settled_node, update};
-use gossip_core::wire::{Encoder, Message, Sender, decode};
-use gossip_core::{ClusterTag, Config, Input, Instant, Node, Setup, SharedView};
+use benches::{address, datagram, drain, rumor, sealed, settled_node, update};
+use gossip_core::wire::sealed::{Seal, SenderKey};
+use gossip_core::wire::{Encoder, Message, SEALED_HEADER_LEN, Sender, decode, decode_body};
+use gossip_core::{ClusterTag, Command, Config, Input, Instant, Key, Keyring, Node, Setup, SharedView};
 
 /// Counts what goes through to the system's allocator.
 struct Counting;
@@ -151,4 +152,82 @@ fn a_node_that_shares_its_view_costs_little_more_than_what_it_knows_otherwise() 
     assert!(per_member <= 64, "{per_member} bytes per member of the view");
     assert!(at_birth <= 4 * 1024, "{at_birth} bytes per node");
     assert!(informed <= 16 * 1024, "{informed} bytes per node after 100 updates");
+}
+
+const KEY: Key = Key::new(1, [7; 32]);
+
+/// Pulls everything out of a node that seals, and answers its probes.
+fn answer_sealed_pings(node: &mut Node<SocketAddr>, now: Instant, sender: Sender, counter: &mut u64) {
+    let (mut buffer, mut opened, mut answer) = ([0; 1400], [0; 1400], [0; 128]);
+    let key = SenderKey::new(&KEY, &address(0), 1);
+    while let Some(transmit) = node.poll_transmit(now, &mut buffer) {
+        let bytes = &buffer[..transmit.len];
+        let seal = Seal::read(bytes, ClusterTag::default()).unwrap();
+        let len = key.open(bytes, &seal, &transmit.to, &mut opened).unwrap();
+        let Message::Ping { seq } = decode_body::<SocketAddr>(seal.version, &opened[..len]).unwrap().message else {
+            continue;
+        };
+        let ack: Message<'_, SocketAddr> = Message::Ack { seq };
+        let len = Encoder::body(&mut answer[SEALED_HEADER_LEN..], sender, &ack).unwrap().finish();
+        *counter += 1;
+        let seal = Seal::new(KEY.id(), 1, *counter);
+        let peer = SenderKey::new(&KEY, &transmit.to, 1);
+        let len = peer.seal(&mut answer, len, &seal, ClusterTag::default(), &address(0)).unwrap();
+        node.handle(now, Input::Datagram { from: transmit.to, bytes: &answer[..len] }).unwrap();
+    }
+    drain(node, now);
+}
+
+#[test]
+fn a_settled_node_with_a_keyring_does_not_allocate_either() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let mut node = settled_node(50);
+    let mut now = node.poll_timeout().unwrap();
+    let keyring = Keyring::new(&[KEY]).unwrap();
+    node.handle(now, Input::Command(Command::SetKeyring { keyring: Some(&keyring) })).unwrap();
+    let sender = Sender { incarnation: 0, digest: node.digest() };
+    let pings = |counter| -> Vec<_> {
+        (1..50).map(|from| sealed(&KEY, address(from), counter, sender, &Message::Ping { seq: 9 })).collect()
+    };
+    let mut turn = |node: &mut Node<_>, mut counter: u64, pings: &[Vec<u8>]| {
+        for (from, bytes) in (1..).zip(pings) {
+            node.handle(now, Input::Datagram { from: address(from), bytes }).unwrap();
+            assert!(node.handle(now, Input::Datagram { from: address(from), bytes }).is_err(), "a replay");
+            drain(node, now);
+        }
+        for _ in 0..600 {
+            now = node.poll_timeout().unwrap().max(now);
+            node.handle(now, Input::Timeout).unwrap();
+            answer_sealed_pings(node, now, sender, &mut counter);
+        }
+    };
+    // The first turns fill what grows once, and see the end of the probes that were not answered before.
+    turn(&mut node, 0, &pings(0));
+    turn(&mut node, 10_000, &pings(10_000));
+    let before = *node.counters();
+    let third = pings(20_000);
+    assert_eq!(allocations_of(|| turn(&mut node, 20_000, &third)), 0);
+    let after = node.counters();
+    assert_eq!(after.datagrams_replayed - before.datagrams_replayed, 49);
+    assert_eq!(after.probes_failed, before.probes_failed, "the answers were understood");
+    assert!(after.probes > before.probes + 50);
+}
+
+#[test]
+fn a_sender_of_sealed_datagrams_costs_at_most_160_bytes_of_heap() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let mut node = settled_node(10_000);
+    let now = node.poll_timeout().unwrap();
+    let keyring = Keyring::new(&[KEY]).unwrap();
+    node.handle(now, Input::Command(Command::SetKeyring { keyring: Some(&keyring) })).unwrap();
+    let sender = Sender { incarnation: 0, digest: node.digest() };
+    let before = BYTES.load(Ordering::Relaxed);
+    for from in 1..10_000 {
+        let bytes = sealed(&KEY, address(from), 0, sender, &Message::Nack { seq: 9 });
+        node.handle(now, Input::Datagram { from: address(from), bytes: &bytes }).unwrap();
+        drain(&mut node, now);
+    }
+    let per_sender = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
+    assert!(per_sender <= 160.0, "{per_sender:.1} bytes per sender");
+    println!("{per_sender:.1} bytes of heap per sender at 10,000");
 }
