@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::clock::{boot_id, now_ns, process_cpu_ns};
@@ -16,6 +17,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::AgentConfig;
 use crate::control::{self, Message};
+use crate::keyring;
 use crate::recorder::Recorder;
 use crate::saved::SnapshotFile;
 use crate::socket::{GossipSocket, endpoint};
@@ -43,6 +45,9 @@ pub enum AgentError {
     /// Signals cannot be heard.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
+    /// There is nothing to tell this life of the node from former ones.
+    #[error("a keyring needs a clock, and that of this machine is before 1970")]
+    NoClock,
     /// The master does not want this node.
     #[error("the master refused this node: {0}")]
     Rejected(String),
@@ -80,6 +85,8 @@ struct Agent {
     left: bool,
     saved: Option<SnapshotFile>,
     save_interval: Duration,
+    /// The file of the keyring, if there is one.
+    keyring: Option<PathBuf>,
 }
 
 /// Runs an agent until it is told to end, by its master or by a signal.
@@ -90,10 +97,15 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
     let socket_error = |source| AgentError::Socket { addr: config.bind, source };
     let socket = GossipSocket::bind(config.bind, netem::seed::child(config.seed, "netem")).map_err(socket_error)?;
     let life = unix_time().as_nanos() as u64;
+    if life == 0 && config.keyring.is_some() {
+        return Err(AgentError::NoClock);
+    }
     let setup = Setup {
         seed: netem::seed::child(config.seed, "core"),
         first_sequence: (unix_time().as_millis() as u64) << 16,
         metadata: &config.metadata,
+        session: life,
+        keyring: config.keyring.as_ref().map(|(_, keyring)| keyring),
         ..Setup::new(config.bind)
     };
     let buffer = vec![0; config.protocol.datagram_max];
@@ -114,6 +126,7 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         left: false,
         saved,
         save_interval: config.snapshot_interval,
+        keyring: config.keyring.as_ref().map(|(path, _)| path.clone()),
     };
     let started = What::NodeStarted {
         addr: config.bind,
@@ -183,9 +196,13 @@ impl Agent {
                 () = sleep_until(orphaned_at) => {
                     return Err(AgentError::Orphaned { master: master.expect("only a master makes orphans"), patience });
                 }
-                () = signals.next() => {
-                    info!("told to end: saying goodbye");
-                    self.command(Command::Leave);
+                signal = signals.next() => {
+                    if signal == SignalKind::hangup() && self.keyring.is_some() {
+                        self.reload_keyring();
+                    } else {
+                        info!("told to end: saying goodbye");
+                        self.command(Command::Leave);
+                    }
                     Flow::Continue
                 }
                 () = sleep_until(save_at) => {
@@ -278,6 +295,18 @@ impl Agent {
     fn command(&mut self, command: Command<'_, SocketAddr>) {
         if let Err(error) = self.node.handle(now(), Input::Command(command)) {
             warn!(%error, "refused");
+        }
+    }
+
+    /// A file that is wrong changes nothing: the node goes on with the keys that it has.
+    fn reload_keyring(&mut self) {
+        let Some(path) = &self.keyring else { return };
+        match keyring::read(path) {
+            Ok(keyring) => {
+                info!(keys = ?keyring.ids().collect::<Vec<_>>(), plain = ?keyring.plain(), "keyring replaced");
+                self.command(Command::SetKeyring { keyring: Some(&keyring) });
+            }
+            Err(error) => warn!(%error, "the keyring is as before"),
         }
     }
 
@@ -557,7 +586,7 @@ async fn next_message(messages: &mut Option<mpsc::Receiver<Message>>) -> Message
     }
 }
 
-/// The signals that ask a process to end.
+/// The signals that ask a process to end, and SIGHUP, which asks for the keyring to be read again if there is one.
 struct Signals([Signal; 3]);
 
 impl Signals {
@@ -565,12 +594,12 @@ impl Signals {
         Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?]))
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> SignalKind {
         let [terminate, interrupt, hangup] = &mut self.0;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = hangup.recv() => {}
+            _ = terminate.recv() => SignalKind::terminate(),
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = hangup.recv() => SignalKind::hangup(),
         }
     }
 }

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use event_log::protocol::Protocol;
+use gossip_core::Keyring;
 use netem::spec::Span;
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::keyring;
 
 /// The longest name of a node, bytes.
 const NAME_MAX: usize = 64;
@@ -45,6 +48,10 @@ pub struct Args {
     /// Time between two writes of that file; it is also written at the goodbye [default: 30s].
     #[arg(long, env = "HEARSAY_SNAPSHOT_INTERVAL", value_name = "TIME")]
     pub snapshot_interval: Option<Span>,
+    /// A file with the keys that datagrams are sealed with, one a line: an id (0 to 255) and 64 hexadecimal digits. The first
+    /// seals, all open. Only its owner may be able to read it. It is read again at SIGHUP.
+    #[arg(long, env = "HEARSAY_KEYRING", value_name = "FILE")]
+    pub keyring: Option<PathBuf>,
     /// The protocol's configuration as JSON, in the form of the table `protocol` of a plan.
     #[arg(long, env = "HEARSAY_PROTOCOL", value_name = "JSON")]
     pub protocol: Option<String>,
@@ -69,6 +76,7 @@ struct File {
     metadata: Option<String>,
     snapshot: Option<PathBuf>,
     snapshot_interval: Option<Span>,
+    keyring: Option<PathBuf>,
     protocol: Option<Protocol>,
     log: Option<String>,
 }
@@ -94,6 +102,8 @@ pub struct AgentConfig {
     pub snapshot: Option<PathBuf>,
     /// How often to write it.
     pub snapshot_interval: Duration,
+    /// The file of the keyring, and what is in it.
+    pub keyring: Option<(PathBuf, Keyring)>,
     /// The core's configuration.
     pub protocol: gossip_core::Config,
     /// The log filter.
@@ -158,7 +168,16 @@ impl Args {
         if snapshot_interval < Duration::from_secs(1) {
             return Err(wrong("--snapshot-interval", format!("{snapshot_interval:?} is less than 1s")));
         }
+        let keyring = self
+            .keyring
+            .or(file.keyring)
+            .map(|path| match keyring::read(&path) {
+                Ok(keyring) => Ok((path, keyring)),
+                Err(error) => Err(wrong("--keyring", error)),
+            })
+            .transpose()?;
         Ok(AgentConfig {
+            keyring,
             snapshot,
             snapshot_interval,
             name,
@@ -213,6 +232,7 @@ mod tests {
             ("--bind 127.0.0.1:1 --config /does/not/exist", &["/does/not/exist"]),
             ("--bind 127.0.0.1:1 --snapshot /does/not/exist", &["--snapshot", "/does/not"]),
             ("--bind 127.0.0.1:1 --snapshot s --snapshot-interval 10ms", &["--snapshot-interval", "1s"]),
+            ("--bind 127.0.0.1:1 --keyring /does/not/exist", &["--keyring", "/does/not/exist"]),
             ("--bind 127.0.0.1:1 --unknown", &["--unknown"]),
         ] {
             let error = parse(line).expect_err(line);

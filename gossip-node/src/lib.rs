@@ -9,6 +9,7 @@
 pub mod agent;
 pub mod config;
 pub mod control;
+pub mod keyring;
 pub mod recorder;
 pub mod saved;
 pub mod socket;

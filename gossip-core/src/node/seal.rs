@@ -54,6 +54,11 @@ impl<A: Address> Sealing<A> {
         self.keyring.as_ref().is_some_and(|keyring| keyring.plain() != Plain::Sent)
     }
 
+    /// Whether what is to be sealed cannot be, since there is no counter left.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.seals() && self.next_counter > COUNTER_MAX
+    }
+
     /// Whether sealed datagrams are opened.
     pub(super) fn opens(&self) -> bool {
         self.keyring.is_some()
@@ -63,11 +68,6 @@ impl<A: Address> Sealing<A> {
 impl<A: Address> Node<A> {
     /// A datagram with a seal around it.
     pub(super) fn encode_sealed(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
-        // Before anything is encoded: what goes into a datagram counts as told.
-        if self.sealing.next_counter > COUNTER_MAX {
-            self.counters.transmits_unsealed += 1;
-            return None;
-        }
         let end = buffer.len().checked_sub(TAG_LEN)?;
         let body = self.encode(now, buffer.get_mut(SEALED_HEADER_LEN..end)?, outgoing)?;
         let Sealing { keyring: Some(keyring), own: Some(own), session, next_counter, .. } = &mut self.sealing else {
@@ -131,5 +131,68 @@ impl<A: Address> Node<A> {
             Noted::Full => return Err(DecodeError::SendersFull),
         }
         Ok((seal.version, len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::io::{Command, Input};
+    use crate::keyring::Key;
+    use crate::node::Setup;
+
+    const NOW: Instant = Instant::from_millis(1_000);
+
+    fn node(addr: u16, keyring: &Keyring) -> Node<u16> {
+        let setup = Setup { session: 1, keyring: Some(keyring), ..Setup::new(addr) };
+        Node::new(NOW, Config { members_max: 12, ..Config::lan() }, &setup).unwrap()
+    }
+
+    fn joins(node: &mut Node<u16>, seeds: &[u16]) -> Vec<Vec<u8>> {
+        node.handle(NOW, Input::Command(Command::Join { seeds })).unwrap();
+        let mut buffer = [0; 1400];
+        core::iter::from_fn(|| node.poll_transmit(NOW, &mut buffer).map(|sent| buffer[..sent.len].to_vec())).collect()
+    }
+
+    #[test]
+    fn a_node_that_has_used_up_its_counter_is_silent_and_one_that_sends_plain_is_not() {
+        let keyring = Keyring::new(&[Key::new(1, [1; 32])]).unwrap();
+        let mut node = node(1, &keyring);
+        node.sealing.next_counter = COUNTER_MAX - 1;
+        let counters = |sent: Vec<Vec<u8>>| -> Vec<u64> {
+            sent.iter().map(|bytes| Seal::read(bytes, Config::lan().cluster).unwrap().counter).collect()
+        };
+        assert_eq!(counters(joins(&mut node, &[2, 3, 4, 5])), [COUNTER_MAX - 1, COUNTER_MAX]);
+        assert_eq!((node.counters.transmits_unsealed, node.counters.transmits_unencodable), (2, 0));
+        node.handle(NOW, Input::Command(Command::SetKeyring { keyring: Some(&keyring) })).unwrap();
+        assert!(joins(&mut node, &[2]).is_empty(), "nor does a new keyring start it anew");
+        let plain = keyring.with_plain(Plain::Sent);
+        node.handle(NOW, Input::Command(Command::SetKeyring { keyring: Some(&plain) })).unwrap();
+        assert_eq!(joins(&mut node, &[2]).len(), 1);
+    }
+
+    #[test]
+    fn as_many_senders_are_remembered_as_members_and_members_before_others() {
+        let keyring = Keyring::new(&[Key::new(1, [1; 32])]).unwrap();
+        let mut node = node(1, &keyring);
+        let from = |addr: u16| joins(&mut self::node(addr, &keyring), &[1]).remove(0);
+        for addr in 2..=12 {
+            node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) }).unwrap();
+        }
+        assert_eq!((node.members.len(), node.counters.senders_refused), (12, 0));
+        // The table of members is full, that of senders has one place: this node is no sender.
+        for addr in 13..=15 {
+            let _ = node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) });
+        }
+        assert_eq!((node.counters.members_refused, node.counters.senders_evicted), (3, 2));
+        assert_eq!(node.counters.senders_refused, 0, "who is no member gives way to another");
+        for addr in 2..=12 {
+            assert!(
+                node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) }).is_err(),
+                "a member forgotten"
+            );
+        }
+        assert_eq!(node.counters.datagrams_replayed, 11);
     }
 }

@@ -132,6 +132,11 @@ impl<A: Address> Node<A> {
         let rate = self.config.datagrams_per_second_max;
         while let Some(outgoing) = self.outgoing.pop(now, rate) {
             let to = outgoing.to();
+            #[cfg(feature = "keyring")]
+            if self.sealing.is_used_up() {
+                self.counters.transmits_unsealed += 1;
+                continue;
+            }
             let encoded = match outgoing {
                 #[cfg(feature = "keyring")]
                 _ if self.sealing.seals() => self.encode_sealed(now, &mut buffer[..len], &outgoing),
