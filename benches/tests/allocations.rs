@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use benches::{address, datagram, drain, rumor, sealed, settled_node, update};
 use gossip_core::wire::sealed::{Seal, SenderKey};
 use gossip_core::wire::{Encoder, Message, SEALED_HEADER_LEN, Sender, decode, decode_body};
-use gossip_core::{ClusterTag, Command, Config, Input, Instant, Key, Keyring, Node, Setup, SharedView};
+use gossip_core::{
+    ClusterTag, Command, Config, Event, Input, Instant, Key, Keyring, MemberState, Node, Setup, SharedView,
+};
 
 /// Counts what goes through to the system's allocator.
 struct Counting;
@@ -89,6 +91,52 @@ fn a_settled_node_serves_messages_and_timers_without_allocating() {
     // The first turn fills what grows once: queues, the list of drawn peers, the events themselves.
     turn(&mut node, &fresh[..10]);
     assert_eq!(allocations_of(|| turn(&mut node, &fresh[10..])), 0);
+}
+
+/// One probe fails: helpers are asked, the target is suspected, the suspicion is told in gossip rounds, and refuted.
+fn fail_a_probe(node: &mut Node<SocketAddr>, now: &mut Instant, sender: Sender, incarnation: u32) {
+    let before = *node.counters();
+    let mut buffer = [0; 1400];
+    let mut suspect = None;
+    while suspect.is_none() {
+        *now = node.poll_timeout().unwrap().max(*now);
+        node.handle(*now, Input::Timeout).unwrap();
+        while node.poll_transmit(*now, &mut buffer).is_some() {}
+        while let Some(event) = node.poll_event() {
+            if let Event::MemberChanged { addr, state: MemberState::Suspect, .. } = event {
+                suspect = Some(addr);
+            }
+        }
+    }
+    let after = *node.counters();
+    assert!(after.probes_indirect > before.probes_indirect && after.suspicions == before.suspicions + 1);
+    let SocketAddr::V4(suspect) = suspect.unwrap() else { panic!("all are of version 4") };
+    let index = suspect.ip().to_bits() - 0x0a00_0000;
+    let gossip: Message<'_, SocketAddr> = Message::Gossip { answer: false };
+    let mut encoder = Encoder::new(&mut buffer, ClusterTag::default(), sender, &gossip).unwrap();
+    assert!(encoder.push(&update(index, incarnation)));
+    let len = encoder.finish();
+    node.handle(*now, Input::Datagram { from: address(1), bytes: &buffer[..len] }).unwrap();
+    for _ in 0..40 {
+        *now = node.poll_timeout().unwrap().max(*now);
+        node.handle(*now, Input::Timeout).unwrap();
+        answer_pings(node, *now, sender);
+    }
+}
+
+#[test]
+fn failed_probes_and_gossip_rounds_allocate_nothing() {
+    let _guard = ONE_AT_A_TIME.lock().unwrap();
+    let mut node = settled_node(1_000);
+    let mut now = node.poll_timeout().unwrap();
+    let sender = Sender { incarnation: 0, digest: node.digest() };
+    let mut turn = |incarnations: std::ops::Range<u32>| {
+        for incarnation in incarnations {
+            fail_a_probe(&mut node, &mut now, sender, incarnation);
+        }
+    };
+    turn(1..40);
+    assert_eq!(allocations_of(|| turn(40..80)), 0);
 }
 
 #[test]

@@ -286,7 +286,7 @@ impl Config {
         rule(self.probe_timeout_min <= self.probe_timeout, "probe_timeout_min", "must be at most probe_timeout")?;
         rule((1..=64).contains(&self.strategy.fanout()), "fanout", "must be 1 to 64")?;
         rule((1..=64).contains(&self.retransmit_multiplier), "retransmit_multiplier", "must be 1 to 64")?;
-        rule(usize::from(self.indirect_probes) <= HELPERS_MAX, "indirect_probes", "must be 0 to 16")?;
+        rule(usize::from(self.indirect_probes) <= HELPERS_MAX, "indirect_probes", "must be 0 to 8")?;
         rule((1..=16).contains(&self.probe_pings), "probe_pings", "must be 1 to 16")?;
         rule((1..=64).contains(&self.suspicion_multiplier), "suspicion_multiplier", "must be 1 to 64")?;
         rule((1..=64).contains(&self.suspicion_max_multiplier), "suspicion_max_multiplier", "must be 1 to 64")?;

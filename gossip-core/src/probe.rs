@@ -70,7 +70,7 @@ pub(crate) struct Probe<A> {
     helpers: [Slot; HELPERS_MAX],
     asked: u8,
     /// Who of them said Nack, a bit for each.
-    nacks: u16,
+    nacks: u8,
 }
 
 impl<A: Copy + Eq> Probe<A> {
@@ -206,7 +206,7 @@ pub(crate) fn retry_after(config: &Config) -> Duration {
 }
 
 /// The most helpers that a probe can have.
-pub(crate) const HELPERS_MAX: usize = 16;
+pub(crate) const HELPERS_MAX: usize = 8;
 
 /// Most pings of one probe, however long the period is.
 const PINGS_MAX: u32 = 64;

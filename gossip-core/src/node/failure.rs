@@ -148,7 +148,8 @@ impl<A: Address> Node<A> {
         // Refuted and repeated suspicions leave outdated entries behind; anew from those that hold, for a constant cost each.
         if self.suspicion_deadlines.len() > 2 * self.suspicions.len() + 16 {
             let deadlines = self.suspicions.iter().map(|(&slot, suspicion)| Reverse((suspicion.deadline(), slot)));
-            self.suspicion_deadlines = deadlines.collect();
+            self.suspicion_deadlines.clear();
+            self.suspicion_deadlines.extend(deadlines);
         }
     }
 
