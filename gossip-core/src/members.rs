@@ -6,6 +6,8 @@
 
 #[cfg(any(test, fuzzing))]
 mod check;
+#[cfg(test)]
+mod model;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

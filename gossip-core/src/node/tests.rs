@@ -11,6 +11,7 @@ mod metadata;
 mod name;
 mod reconfigure;
 mod restore;
+mod transitions;
 mod view;
 
 const NOW: Instant = Instant::from_millis(1_000);

@@ -4,6 +4,9 @@
 //! would be told to all, who have forgotten it too, and would go round until the end of its lifetime. So what is not younger
 //! than the youngest event that was forgotten early is not new, known or not.
 
+#[cfg(test)]
+mod model;
+
 use alloc::collections::VecDeque;
 use core::hash::Hash;
 use core::time::Duration;
