@@ -327,8 +327,9 @@ impl<A: World> Subject<A> {
 
     /// Pulls until there is nothing left, as a driver does.
     fn drain(&mut self) {
-        let pages = self.config.members_max + self.config.events_max + 1;
-        let mut datagrams = self.config.transmits_max * pages;
+        // A message takes one datagram, or one for each item, or so many of symbols.
+        let pages = (self.config.members_max + self.config.events_max + 1).max(8);
+        let mut datagrams = self.config.transmits_max * pages + 1;
         while self.pull(1_500) {
             datagrams -= 1;
             assert!(datagrams > 0, "no end of datagrams");
