@@ -142,9 +142,10 @@ impl<A: Address> Rumors<A> {
         &self.digests
     }
 
-    /// Whether an event of this identity would be a duplicate.
+    /// Whether an event of this identity would be a duplicate. One of high priority may be kept, and an ordered one wait, for longer
+    /// than its identity is remembered.
     pub(crate) fn remembers(&self, id: &EventId<A>) -> bool {
-        self.seen.contains(id)
+        self.seen.contains(id) || self.index.contains_key(id) || self.holdback.contains(id)
     }
 
     /// The terms of an event that starts here with this number.
@@ -190,7 +191,7 @@ impl<A: Address> Rumors<A> {
         let age = Duration::from_millis(u64::from(rumor.age_ms));
         let expired = age >= lifetime(&rumor.terms, config);
         let too_long = rumor.payload.len() > crate::config::event_payload_max::<A>(config);
-        if self.seen.contains(&id) {
+        if self.remembers(&id) {
             if expired || too_long || !self.seen.comes_back(&id) {
                 return (Heard::Duplicate, Evicted::default());
             }
@@ -540,6 +541,25 @@ mod tests {
         assert_eq!(rumors.len(), 2);
         let newest: Vec<u64> = rumors.in_buckets(at(5), 0, 0, 1).map(|(_, told)| told.sequence).collect();
         assert!(newest.contains(&9) && newest.contains(&3), "{newest:?}");
+    }
+
+    #[test]
+    fn an_event_that_is_kept_for_longer_than_its_identity_is_not_taken_in_twice() {
+        let config = Config { events_max: 2, seen_max: 2, ..Config::lan() };
+        let mut rumors = Rumors::new(1);
+        let urgent =
+            || wire::Rumor { terms: Terms { priority: Priority::Urgent, ..Terms::default() }, ..rumor(1, 0, b"x") };
+        assert!(matches!(rumors.hear(at(0), &urgent(), &config).0, Heard::Fresh { .. }));
+        for sequence in 2..5 {
+            let _ = rumors.hear(at(sequence), &rumor(sequence, 0, b"y"), &config);
+        }
+        assert!(
+            !rumors.seen.contains(&EventId { origin: 1, sequence: 1 }) && rumors.len() == 2,
+            "kept, not remembered"
+        );
+        // Its age says that it is new: a liar's, or that of a network which delivers late.
+        assert_eq!(rumors.hear(at(9), &urgent(), &config).0, Heard::Duplicate);
+        rumors.check(&config);
     }
 
     #[test]
