@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use gossip_core::member::INCARNATION_MAX;
 use gossip_core::wire::{
-    self, Encoder, HEADER_LEN, Item, Message, Rumor, RumorKind, SYMBOL_LEN, Sender, Terms, Update,
+    self, Encoder, HEADER_LEN, Item, Message, Part, Response, Rumor, RumorKind, SYMBOL_LEN, Sender, Terms, Update,
 };
 use gossip_core::{Address, Claim, ClusterTag, MemberState, Metadata, Priority};
 
@@ -72,7 +72,7 @@ pub(crate) fn encode<A: Address>(
 }
 
 fn message<'a, A: World>(script: &mut Script<'a>) -> Message<'a, A> {
-    let kind = script.u8() % 15;
+    let kind = script.u8() % 16;
     let seq = script.number() as u32;
     match kind {
         0 => Message::Ping { seq },
@@ -107,6 +107,14 @@ fn message<'a, A: World>(script: &mut Script<'a>) -> Message<'a, A> {
         13 => {
             let identities = script.string();
             Message::SyncWant { identities: &identities[..identities.len() / 4 * 4] }
+        }
+        14 => {
+            let part = match script.u8() % 4 {
+                0 => Part::Received,
+                1 => Part::Answer(script.string()),
+                noted => Part::Noted { answer: noted == 2 },
+            };
+            Message::Response(Response { sequence: u64::from(seq), part })
         }
         _ => Message::App { payload: script.string() },
     }
@@ -147,9 +155,10 @@ fn terms(script: &mut Script<'_>, sequence: u64) -> Terms {
     Terms {
         priority: [Priority::Normal, Priority::Low, Priority::High, Priority::Urgent][usize::from(choice & 3)],
         lifetime_ms: (choice & 4 != 0).then(|| (script.number() as u32).max(1)),
-        kind: match choice >> 3 & 1 {
-            0 => RumorKind::Event,
-            _ => RumorKind::Ordered { distance: script.number().min(sequence) },
+        kind: match choice >> 3 & 3 {
+            0 | 1 => RumorKind::Event,
+            2 => RumorKind::Ordered { distance: script.number().min(sequence) },
+            _ => RumorKind::Query { receipts: choice & 32 != 0 },
         },
     }
 }

@@ -10,8 +10,8 @@ use std::vec::Vec;
 use gossip_core::member::INCARNATION_MAX;
 use gossip_core::wire::{self, Message, Sender};
 use gossip_core::{
-    Command, Config, Event, EventId, EventOptions, Input, Instant, Member, MemberState, Node, Outcome, Priority, Setup,
-    Snapshot, Strategy, event_payload_max, typed,
+    Command, Config, Event, EventId, EventOptions, Input, Instant, Member, MemberState, Node, Outcome, Priority,
+    QueryOptions, Setup, Snapshot, Strategy, event_payload_max, typed,
 };
 
 use super::script::{Script, World};
@@ -45,6 +45,8 @@ struct Subject<A: World> {
     /// Identities that former lives forgot early.
     evicted: u64,
     mirror: Mirror<A>,
+    /// Queries to which the node's application may respond, the newest first.
+    asked: Vec<EventId<A>>,
     /// To whom the node sent what, the newest last.
     sent: Vec<(A, Vec<u8>)>,
 }
@@ -82,6 +84,7 @@ impl<A: World> Subject<A> {
             forgotten: 0,
             evicted: 0,
             mirror: Mirror::default(),
+            asked: Vec::new(),
             sent: Vec::new(),
         }
     }
@@ -181,7 +184,7 @@ impl<A: World> Subject<A> {
     fn command(&mut self, script: &mut Script<'_>) {
         let max = event_payload_max::<A>(&self.config);
         let (filler, lens) = (vec![7; max + 1], [0, 1, 30, 256, max, max + 1]);
-        let result = match script.u8() % 8 {
+        let result = match script.u8() % 11 {
             0 | 1 => {
                 let seeds: Vec<A> = (0..script.u8() % 70).map(|_| A::numbered(script.u8())).collect();
                 self.input(Input::Command(Command::Join { seeds: &seeds }))
@@ -199,6 +202,19 @@ impl<A: World> Subject<A> {
             5 | 6 => {
                 let to = A::numbered(script.u8());
                 self.input(Input::Command(Command::Send { to, payload: &filler[..script.pick(&lens)] }))
+            }
+            7 => {
+                let payload = &filler[..script.pick(&lens)];
+                let options = QueryOptions {
+                    priority: script.pick(&[Priority::Normal, Priority::Low, Priority::High, Priority::Urgent]),
+                    receipts: script.bool(),
+                };
+                self.input(Input::Command(Command::StartQuery { payload, deadline: script.pick(&SPANS), options }))
+            }
+            8 | 9 => {
+                let asked = self.asked.get(usize::from(script.u8() % 4)).copied();
+                let id = asked.unwrap_or(EventId { origin: A::numbered(script.u8()), sequence: script.number() });
+                self.input(Input::Command(Command::Respond { id, payload: &filler[..script.pick(&lens)] }))
             }
             _ => {
                 let metadata = script.string();
@@ -301,6 +317,11 @@ impl<A: World> Subject<A> {
             Some(Event::UserEvent { id, payload, .. }) => {
                 assert!(payload.len() <= event_payload_max::<A>(&self.config));
                 self.deliver(*id);
+            }
+            Some(Event::Query { id, .. }) => {
+                self.deliver(*id);
+                self.asked.insert(0, *id);
+                self.asked.truncate(4);
             }
             Some(Event::MemberChanged { addr, .. }) => assert_ne!(*addr, self.node.local(), "not its own application"),
             _ => {}
@@ -449,6 +470,9 @@ fn config(script: &mut Script<'_>) -> Config {
         ordered_max: script.pick(&[1, 2, 3, 64]),
         tombstone_lifetime: script.pick(&intervals),
         members_max: usize::from(script.u8() % 15) + 2,
+        queries_max: script.pick(&[1, 2, 64]),
+        answers_per_second_max: script.pick(&[1, 2_000]),
+        names: script.bool(),
         coordinates_max: script.pick(&[0, 0, 1, 4]),
         changes_max: script.pick(&[0, 1, 5, 64]),
         metadata_max: script.pick(&[0, 10, 256]),

@@ -16,10 +16,11 @@ const OF_ANOTHER: [(&str, [&str; 3]); 5] = [
     ("-", ["A4 S4 - -", "A5 S5 - -", "A6 S6 - -"]),
 ];
 
-/// What becomes of the node itself: alive at 5 it goes above whatever would replace that; leaving it says no more.
+/// What becomes of the node itself: alive at 5 it goes above whatever would replace that, but takes over a higher incarnation in
+/// which it is alive; leaving it says no more.
 const OF_ITSELF: [(&str, [&str; 3]); 2] = [
     //       A4 S4 D4 L4    A5 S5 D5 L5    A6 S6 D6 L6
-    ("A5", ["A5 A5 A5 A5", "A5 A6 A6 A6", "A7 A7 A7 A7"]),
+    ("A5", ["A5 A5 A5 A5", "A5 A6 A6 A6", "A6 A7 A7 A7"]),
     ("L5", ["L5 L5 L5 L5", "L5 L5 L5 L5", "L5 L5 L5 L5"]),
 ];
 
@@ -127,7 +128,8 @@ fn every_claim_about_the_node_itself() {
         tell(&mut node, 1, told);
         assert_eq!(known(&node, 1), after, "{told} told of {before}");
         let refuted = events(&mut node);
-        let expected: &[_] = if before == after {
+        // That it is alive is nothing to refute.
+        let expected: &[_] = if before == after || told == after {
             &[]
         } else {
             &[Event::Refuted { claim: claim(told), told_by: 7, incarnation: claim(after).incarnation }]
