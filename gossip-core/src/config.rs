@@ -76,6 +76,10 @@ pub struct Config {
     /// Time between two gossip rounds (T_g). Smaller: rumors spread in proportion quicker, and more datagrams while
     /// there is something to tell (with `idle_calls`: always).
     pub gossip_interval: Duration,
+    /// Whether rounds begin at the multiples of `gossip_interval` after the driver's origin, so that nodes with one clock beat
+    /// together, as the theory of synchronous rounds has it. For experiments: on a real network all would call at once. Without it
+    /// each node has a random phase.
+    pub aligned_rounds: bool,
     /// What a gossip round does.
     pub strategy: Strategy,
     /// Call in every round, even with nothing to tell, so that the called can tell *us*. The pull half of push-pull needs
@@ -195,6 +199,7 @@ impl Config {
         Self {
             cluster: ClusterTag(0),
             gossip_interval: Duration::from_millis(200),
+            aligned_rounds: false,
             strategy: Strategy::PushPull { fanout: 3 },
             idle_calls: false,
             forwards_max: 64,
@@ -257,6 +262,30 @@ impl Config {
             gossip_interval: Duration::from_millis(100),
             probe_timeout: Duration::from_millis(200),
             probe_timeout_min: Duration::from_millis(60),
+            ..Self::lan()
+        }
+    }
+
+    /// For experiments and simulators that compare with models of synchronous rounds: all nodes call one random member at the
+    /// multiples of a second and are answered (push-pull, k = 1), an event is told in every round, and failure detection and
+    /// anti-entropy keep out of the way. One second is long against the latencies, so a round is over before the next begins. A
+    /// called node answers with what earlier calls of the same round told it: all know an event up to a round earlier than in
+    /// the synchronous model.
+    #[must_use]
+    pub const fn lab() -> Self {
+        Self {
+            gossip_interval: Duration::from_secs(1),
+            aligned_rounds: true,
+            strategy: Strategy::PushPull { fanout: 1 },
+            idle_calls: true,
+            retransmit_multiplier: 64,
+            probe_interval: Duration::from_secs(3600),
+            probe_timeout: Duration::from_secs(1800),
+            probe_timeout_min: Duration::from_secs(1800),
+            suspicion_min: Duration::from_secs(3600),
+            sync_interval: Duration::from_secs(3600),
+            event_lifetime: Duration::from_secs(3600),
+            tombstone_lifetime: Duration::from_secs(3600),
             ..Self::lan()
         }
     }

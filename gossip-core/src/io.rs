@@ -88,6 +88,7 @@ pub enum Command<'a, A> {
     ///
     /// - `gossip_interval`, `probe_interval`, `probe_timeout`: what remains of the running interval shrinks or grows in
     ///   proportion, so that nodes which beat apart go on beating apart;
+    /// - `aligned_rounds`: the next round begins at the next multiple of the interval;
     /// - `probe_timeout_min`: raised to `probe_timeout`, what was measured is forgotten;
     /// - `suspicion_*`: running suspicions keep the time that they were given;
     /// - `awareness_max`: a higher score falls to it;

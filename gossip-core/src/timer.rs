@@ -49,6 +49,10 @@ impl Timers {
         self.deadlines = [None; COUNT];
     }
 
+    pub(crate) fn is_set(&self, timer: Timer) -> bool {
+        self.deadlines[timer as usize].is_some()
+    }
+
     #[cfg(test)]
     pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
         self.deadlines[timer as usize]

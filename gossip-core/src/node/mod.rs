@@ -382,6 +382,14 @@ impl<A: Address> Node<A> {
             let phase = u64::from(self.rng.below(1 << 16)) * (interval.as_nanos() as u64 >> 16);
             self.timers.set(timer, now + core::time::Duration::from_nanos(phase));
         }
+        self.align(now);
+    }
+
+    /// Rounds that are to begin together begin at the next multiple of their interval.
+    fn align(&mut self, now: Instant) {
+        if self.config.aligned_rounds && self.timers.is_set(Timer::Gossip) {
+            self.timers.set(Timer::Gossip, next_multiple(now, self.config.gossip_interval));
+        }
     }
 
     fn on_command(&mut self, now: Instant, command: Command<'_, A>) -> Result<Outcome<A>, CommandError> {
@@ -440,6 +448,7 @@ impl<A: Address> Node<A> {
             match timer {
                 Timer::Gossip => {
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval));
+                    self.align(now);
                     self.on_gossip_round();
                 }
                 Timer::ProbeRetry => self.on_probe_retry(now),
@@ -603,6 +612,12 @@ impl<A: Address> Node<A> {
 /// An address as the table keeps it: what is left out there must not tell two members apart anywhere.
 fn stored<A: Address>(addr: A) -> A {
     A::Stored::from(addr).into()
+}
+
+/// The first multiple of `interval` after `now`.
+fn next_multiple(now: Instant, interval: core::time::Duration) -> Instant {
+    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+    Instant::from_nanos((now.as_nanos() / interval).saturating_add(1).saturating_mul(interval))
 }
 
 /// The next beat of a periodic timer. A driver that is a whole interval late skips beats rather than serve them in a burst.

@@ -9,6 +9,7 @@ mod stories_failure;
 mod stories_hostile;
 #[cfg(feature = "keyring")]
 mod stories_keyring;
+mod stories_lab;
 mod stories_limit;
 mod stories_membership;
 mod stories_order;
