@@ -11,7 +11,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use gossip_core::wire::{self, Datagram, Encoder, Item, Message};
-use gossip_core::{Command, Config, Event, EventOptions, Input, Instant, Node, Priority, Setup, Strategy};
+use gossip_core::{
+    Command, Config, Event, EventOptions, Input, Instant, Node, Priority, QueryOptions, Setup, Strategy,
+};
 
 const FILE: &str = "tests/data/wire-1.txt";
 const NODES: usize = 6;
@@ -64,6 +66,9 @@ fn note(event: &Event<SocketAddr>, told: &mut BTreeSet<String>) {
         Event::Message { from, payload } => {
             told.insert(format!("= message {from} {:?}\n", String::from_utf8_lossy(payload)));
         }
+        Event::Query { id, payload, .. } => {
+            told.insert(format!("= query {} {} {:?}\n", id.origin, id.sequence, String::from_utf8_lossy(payload)));
+        }
         _ => {}
     }
 }
@@ -94,6 +99,12 @@ fn record() -> String {
                 at(&mut nodes[2], now, Command::StartEvent { payload: b"and second", options });
             }
             4_000 => at(&mut nodes[3], now, Command::SetMetadata { metadata: b"changed" }),
+            4_500 => {
+                let (payload, deadline) = (&b"who is there?"[..], Duration::from_secs(5));
+                let options = QueryOptions::default();
+                at(&mut nodes[LISTENER], now, Command::StartQuery { payload, deadline, options });
+                at(&mut nodes[2], now, Command::StartQuery { payload, deadline, options });
+            }
             5_000 => at(&mut nodes[4], now, Command::Send { to: address(LISTENER), payload: b"from 4 to 0" }),
             // Many that all hear, then some that the listener sleeps through: a sketch has to find them.
             6_000..6_060 | 8_000..8_012 => {
@@ -142,6 +153,9 @@ fn record() -> String {
             while let Some(event) = nodes[index].poll_event() {
                 if index == LISTENER {
                     note(&event, &mut told);
+                }
+                if let Event::Query { id, .. } = event {
+                    at(&mut nodes[index], now, Command::Respond { id, payload: b"I am" });
                 }
             }
         }
@@ -201,6 +215,7 @@ fn every_datagram_of_the_recorded_stream_is_read_and_written_the_same() {
         "Nack",
         "Ping",
         "PingReq",
+        "Response",
         "Rumor",
         "SyncList",
         "SyncOpen",
