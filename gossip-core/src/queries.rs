@@ -74,7 +74,6 @@ impl Asked {
 /// The queries that this node asked, and those that it was asked.
 #[derive(Debug)]
 pub(crate) struct Queries<A> {
-    local: A,
     open: BTreeMap<u64, Open>,
     asked: BTreeMap<EventId<A>, Asked>,
     /// One entry for each query of both kinds.
@@ -82,8 +81,8 @@ pub(crate) struct Queries<A> {
 }
 
 impl<A: Address> Queries<A> {
-    pub(crate) const fn new(local: A) -> Self {
-        Self { local, open: BTreeMap::new(), asked: BTreeMap::new(), wakes: BTreeSet::new() }
+    pub(crate) const fn new() -> Self {
+        Self { open: BTreeMap::new(), asked: BTreeMap::new(), wakes: BTreeSet::new() }
     }
 
     /// How many that this node asked are open.
@@ -92,10 +91,10 @@ impl<A: Address> Queries<A> {
     }
 
     /// This node asks.
-    pub(crate) fn start(&mut self, sequence: u64, deadline: Instant, members: u32) {
+    pub(crate) fn start(&mut self, id: EventId<A>, deadline: Instant, members: u32) {
         let open = Open { deadline, members, received: Slots::default(), answered: Slots::default() };
-        self.open.insert(sequence, open);
-        self.wakes.insert((deadline, EventId { origin: self.local, sequence }));
+        self.open.insert(id.sequence, open);
+        self.wakes.insert((deadline, id));
     }
 
     /// This node is asked, and sends a receipt if that is wanted. At the bound the query that ends first gives way; how many
@@ -173,11 +172,11 @@ impl<A: Address> Queries<A> {
         self.wakes.first().map(|&(wake, _)| wake)
     }
 
-    /// What is due, one at a time.
-    pub(crate) fn take_due(&mut self, now: Instant, draw: &mut Draw<'_>) -> Option<Due<A>> {
+    /// What is due at the node `local`, one at a time.
+    pub(crate) fn take_due(&mut self, local: A, now: Instant, draw: &mut Draw<'_>) -> Option<Due<A>> {
         let &(_, id) = self.wakes.first().filter(|(wake, _)| *wake <= now)?;
         self.wakes.pop_first();
-        if id.origin == self.local {
+        if id.origin == local {
             let Open { members, received, answered, .. } = self.open.remove(&id.sequence)?;
             return Some(Due::Closed { id, received: received.count, answered: answered.count, members });
         }
@@ -273,7 +272,7 @@ mod tests {
     }
 
     fn asked(receipt: bool) -> Queries<u16> {
-        let mut queries = Queries::new(1);
+        let mut queries = Queries::new();
         with(|draw| queries.ask(at(0), ID, at(10_000), receipt, &Config::lan(), draw));
         queries
     }
@@ -283,14 +282,14 @@ mod tests {
         let mut queries = asked(true);
         let receipt = |again| Some(Due::Respond { id: ID, answer: None, again });
         assert!(!queries.noted(ID, false), "nothing was sent");
-        assert_eq!(with(|draw| queries.take_due(at(0), draw)), receipt(false));
-        assert_eq!(with(|draw| queries.take_due(at(99), draw)), None);
-        assert_eq!(with(|draw| queries.take_due(at(200), draw)), receipt(true));
+        assert_eq!(with(|draw| queries.take_due(1, at(0), draw)), receipt(false));
+        assert_eq!(with(|draw| queries.take_due(1, at(99), draw)), None);
+        assert_eq!(with(|draw| queries.take_due(1, at(200), draw)), receipt(true));
         assert!(!queries.noted(ID, true), "not what was sent");
         assert!(!queries.noted(EventId { origin: 8, ..ID }, false), "not who asked");
         assert!(queries.noted(ID, false));
-        assert_eq!(with(|draw| queries.take_due(at(9_999), draw)), None);
-        assert_eq!(with(|draw| queries.take_due(at(10_000), draw)), Some(Due::Over));
+        assert_eq!(with(|draw| queries.take_due(1, at(9_999), draw)), None);
+        assert_eq!(with(|draw| queries.take_due(1, at(10_000), draw)), Some(Due::Over));
         assert_eq!(queries.next_wake(), None);
     }
 
@@ -301,7 +300,7 @@ mod tests {
         assert!(!with(|draw| queries.respond(at(0), ID, b"no", draw)), "answered");
         let mut due = Vec::new();
         for millis in 0..10_000 {
-            due.extend(with(|draw| queries.take_due(at(millis), draw)));
+            due.extend(with(|draw| queries.take_due(1, at(millis), draw)));
         }
         let answer = |again| Due::Respond { id: ID, answer: Some(b"yes".as_slice().into()), again };
         let mut expected = alloc::vec![answer(false)];
@@ -314,17 +313,17 @@ mod tests {
     #[test]
     fn a_receipt_that_is_noted_late_does_not_stop_the_answer() {
         let mut queries = asked(true);
-        assert!(with(|draw| queries.take_due(at(0), draw)).is_some());
+        assert!(with(|draw| queries.take_due(1, at(0), draw)).is_some());
         assert!(with(|draw| queries.respond(at(1), ID, b"yes", draw)));
         assert!(!queries.noted(ID, false));
-        assert!(matches!(with(|draw| queries.take_due(at(5), draw)), Some(Due::Respond { answer: Some(_), .. })));
+        assert!(matches!(with(|draw| queries.take_due(1, at(5), draw)), Some(Due::Respond { answer: Some(_), .. })));
         assert!(queries.noted(ID, true));
     }
 
     #[test]
     fn each_member_counts_once_and_nobody_after_the_deadline() {
-        let mut queries = Queries::new(1_u16);
-        queries.start(7, at(1_000), 3);
+        let mut queries = Queries::new();
+        queries.start(EventId { origin: 1_u16, sequence: 7 }, at(1_000), 3);
         assert_eq!(queries.note(at(1), 7, 2, false), Noted::Fresh);
         assert_eq!(queries.note(at(1), 7, 2, false), Noted::Duplicate);
         assert_eq!(queries.note(at(2), 7, 2, true), Noted::Fresh);
@@ -334,14 +333,14 @@ mod tests {
         assert_eq!(queries.note(at(1_000), 7, 3, true), Noted::Unknown);
         let id = EventId { origin: 1, sequence: 7 };
         let closed = Due::Closed { id, received: 2, answered: 2, members: 3 };
-        assert_eq!(with(|draw| queries.take_due(at(1_000), draw)), Some(closed));
+        assert_eq!(with(|draw| queries.take_due(1, at(1_000), draw)), Some(closed));
         assert_eq!(queries.open(), 0);
     }
 
     #[test]
     fn at_the_bound_the_query_that_ends_first_gives_way() {
         let config = Config { queries_max: 2, ..Config::lan() };
-        let mut queries = Queries::new(1_u16);
+        let mut queries = Queries::new();
         let id = |sequence| EventId { origin: 9, sequence };
         let evicted: Vec<u64> = [(1, 3_000), (2, 2_000), (3, 4_000)]
             .map(|(sequence, end)| with(|draw| queries.ask(at(0), id(sequence), at(end), false, &config, draw)))

@@ -202,7 +202,7 @@ impl<A: Address> Node<A> {
             updates: Backlog::sparse(common),
             members: Members::with_view(setup.local, setup.incarnation, setup.stated_metadata(), hash_seed, view),
             rumors: Rumors::new(hash_seed),
-            queries: Queries::new(setup.local),
+            queries: Queries::new(),
             tombstones: VecDeque::new(),
             awareness: Awareness::new(),
             probe: None,

@@ -33,7 +33,7 @@ impl<A: Address> Node<A> {
             kind: RumorKind::Query { receipts: options.receipts },
         };
         self.counters.queries_started += 1;
-        self.queries.start(id.sequence, now + deadline, self.members.live_count() - 1);
+        self.queries.start(id, now + deadline, self.members.live_count() - 1);
         self.start_rumor(now, id, terms, payload);
         Ok(id)
     }
@@ -101,8 +101,9 @@ impl<A: Address> Node<A> {
             return;
         }
         loop {
+            let local = self.local();
             let mut draw = Draw::new(&mut self.rng, self.members.live_count(), &self.config);
-            let Some(due) = self.queries.take_due(now, &mut draw) else { return };
+            let Some(due) = self.queries.take_due(local, now, &mut draw) else { return };
             match due {
                 Due::Closed { id, received, answered, members } => {
                     self.events.push_back(Event::QueryClosed { id, received, answered, members });
