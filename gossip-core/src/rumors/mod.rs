@@ -10,6 +10,7 @@ mod holdback;
 mod seen;
 pub(crate) mod strategies;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -71,8 +72,8 @@ pub(crate) struct Rumors<A> {
     free: Vec<u32>,
     index: HashMap<EventId<A>, u32, FixedState>,
     expiries: BTreeSet<(Instant, u32)>,
-    /// What there is of each priority, lowest first.
-    classes: [Class; Priority::COUNT],
+    /// What there is of each priority, lowest first; nothing of one that was never heard of, since a class takes room.
+    classes: [Option<Box<Class>>; Priority::COUNT],
     seen: Seen<A>,
     holdback: Holdback<A>,
     digests: Digests,
@@ -135,7 +136,7 @@ impl<A: Address> Rumors<A> {
 
     /// Whether some event was not yet told as often as it is to be.
     pub(crate) fn has_news(&self) -> bool {
-        self.classes.iter().any(|class| !class.backlog.is_empty())
+        self.classes.iter().flatten().any(|class| !class.backlog.is_empty())
     }
 
     pub(crate) fn digests(&self) -> &Digests {
@@ -179,9 +180,9 @@ impl<A: Address> Rumors<A> {
 
     /// Whether an event finds room among those of higher priority.
     pub(crate) fn has_room(&self, len: usize, priority: Priority, config: &Config) -> bool {
-        let higher = &self.classes[priority as usize + 1..];
-        let events: usize = higher.iter().map(|class| class.events).sum();
-        let bytes: usize = higher.iter().map(|class| class.bytes).sum();
+        let higher = || self.classes[priority as usize + 1..].iter().flatten();
+        let events: usize = higher().map(|class| class.events).sum();
+        let bytes: usize = higher().map(|class| class.bytes).sum();
         events == 0 || (events < config.events_max && bytes + len <= config.event_bytes_max)
     }
 
@@ -199,7 +200,7 @@ impl<A: Address> Rumors<A> {
             let event = Incoming { id, payload: rumor.payload.into(), terms: rumor.terms, hops: rumor.hops, age };
             let (kept, evicted) = self.keep(now, event, config);
             if let Some(slot) = kept {
-                self.classes[rumor.terms.priority as usize].backlog.remove(slot);
+                self.class(rumor.terms.priority).backlog.remove(slot);
             }
             return (Heard::Duplicate, evicted);
         }
@@ -255,7 +256,7 @@ impl<A: Address> Rumors<A> {
         }
         let expires = now + lifetime(&terms, config).saturating_sub(age);
         self.serial += 1;
-        let class = &mut self.classes[terms.priority as usize];
+        let class = self.class(terms.priority);
         class.events += 1;
         class.bytes += payload.len();
         let stored = Stored { id, payload, terms, hops, learnt: now, age, expires, serial: self.serial };
@@ -271,16 +272,21 @@ impl<A: Address> Rumors<A> {
         };
         self.index.insert(id, slot);
         self.expiries.insert((expires, slot));
-        let class = &mut self.classes[terms.priority as usize];
-        class.arrivals.push_back((slot, self.serial));
+        let serial = self.serial;
+        let class = self.class(terms.priority);
+        class.arrivals.push_back((slot, serial));
         class.backlog.insert(slot);
         self.digests.toggle(Some(sync::event_fingerprint(&id.origin, id.sequence)));
         (Some(slot), evicted)
     }
 
+    fn class(&mut self, priority: Priority) -> &mut Class {
+        self.classes[priority as usize].get_or_insert_default()
+    }
+
     /// The oldest of the lowest priority.
     fn evict_oldest(&mut self) {
-        for class in &mut self.classes {
+        for class in self.classes.iter_mut().flatten() {
             while let Some((slot, serial)) = class.arrivals.pop_front() {
                 if self.slots[slot as usize].as_ref().is_some_and(|stored| stored.serial == serial) {
                     self.drop_slot(slot);
@@ -296,7 +302,7 @@ impl<A: Address> Rumors<A> {
         self.expiries.remove(&(stored.expires, slot));
         self.digests.toggle(Some(sync::event_fingerprint(&stored.id.origin, stored.id.sequence)));
         self.free.push(slot);
-        let class = &mut self.classes[stored.terms.priority as usize];
+        let class = self.classes[stored.terms.priority as usize].get_or_insert_default();
         class.backlog.remove(slot);
         class.events -= 1;
         class.bytes -= stored.payload.len();
@@ -401,7 +407,7 @@ impl<A: Address> Rumors<A> {
     pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
         let slots = &self.slots;
         let mut full = false;
-        for class in self.classes.iter_mut().rev() {
+        for class in self.classes.iter_mut().rev().flatten() {
             class.backlog.offer(|slot, told| {
                 let Some(stored) = slots[slot as usize].as_ref().filter(|_| !full) else { return Offer::Full };
                 let offer = send(stored.told(now), told);
@@ -418,7 +424,7 @@ impl<A: Address> Rumors<A> {
             let stored = self.slots[slot as usize].as_ref().filter(|stored| stored.serial == serial)?;
             Some((slot, stored))
         };
-        self.classes.iter().rev().flat_map(move |class| {
+        self.classes.iter().rev().flatten().flat_map(move |class| {
             class
                 .arrivals
                 .iter()
@@ -440,7 +446,7 @@ impl<A: Address> Rumors<A> {
 
     /// Bytes of the payloads kept.
     pub(crate) fn bytes(&self) -> usize {
-        self.classes.iter().map(|class| class.bytes).sum()
+        self.classes.iter().flatten().map(|class| class.bytes).sum()
     }
 
     /// The event in a slot, if there is one.
