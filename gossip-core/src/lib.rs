@@ -107,3 +107,8 @@ pub use snapshot::sealed_snapshot;
 pub use snapshot::{RestoreError, SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use time::Instant;
 pub use view::SharedView;
+
+/// The code of the guide is compiled and run as a test of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide.md")]
+pub struct Guide;
