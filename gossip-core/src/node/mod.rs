@@ -224,7 +224,7 @@ impl<A: Address> Node<A> {
             events: VecDeque::new(),
             counters: Counters::default(),
             #[cfg(feature = "keyring")]
-            sealing: seal::Sealing::new(setup.session, hash_seed),
+            sealing: seal::Sealing::new(setup.session),
             drawn: Vec::new(),
             fresh: Vec::new(),
             config,

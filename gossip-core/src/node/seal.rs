@@ -1,5 +1,6 @@
 //! Sealing what goes out and opening what comes in (feature `keyring`). The format is in [`crate::wire::sealed`].
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::transmit::Outgoing;
@@ -12,13 +13,19 @@ use crate::time::Instant;
 use crate::wire::sealed::{COUNTER_MAX, SEALED_MAX, Seal, SenderKey};
 use crate::wire::{self, DecodeError, MAGIC, MAGIC_SEALED, SEALED_HEADER_LEN, TAG_LEN};
 
-/// The keyring and what belongs to it. Outlives a change of keys: a counter is never used twice in one life.
+/// What a node without a keyring has of it: next to nothing.
 #[derive(Debug)]
 pub(super) struct Sealing<A: Address> {
+    session: u64,
+    /// From the first keyring on. Outlives a change of keys: a counter is never used twice in one life.
+    state: Option<Box<State<A>>>,
+}
+
+#[derive(Debug)]
+struct State<A: Address> {
     keyring: Option<Keyring>,
     /// The first key of the keyring, as this life of this node uses it.
     own: Option<SenderKey>,
-    session: u64,
     next_counter: u64,
     senders: Senders<A>,
     /// Into which datagrams are opened: as long as the longest that came.
@@ -27,41 +34,50 @@ pub(super) struct Sealing<A: Address> {
 
 impl<A: Address> Sealing<A> {
     /// Without a keyring.
-    pub(super) fn new(session: u64, hash_seed: u64) -> Self {
-        Self {
-            keyring: None,
-            own: None,
-            session,
-            next_counter: 0,
-            senders: Senders::new(hash_seed),
-            opened: Vec::new(),
-        }
+    pub(super) fn new(session: u64) -> Self {
+        Self { session, state: None }
     }
 
     /// # Errors
     /// [`CommandError::NoSession`].
     pub(super) fn set_keyring(&mut self, local: &A, keyring: Option<&Keyring>) -> Result<(), CommandError> {
-        if keyring.is_some() && self.session == 0 {
+        if keyring.is_none() && self.state.is_none() {
+            return Ok(());
+        }
+        if self.session == 0 {
             return Err(CommandError::NoSession);
         }
-        self.own = keyring.map(|keyring| SenderKey::new(keyring.sealing(), local, self.session));
-        self.keyring = keyring.cloned();
+        let session = self.session;
+        let state = self.state.get_or_insert_with(|| {
+            let senders = Senders::new(session);
+            Box::new(State { keyring: None, own: None, next_counter: 0, senders, opened: Vec::new() })
+        });
+        state.own = keyring.map(|keyring| SenderKey::new(keyring.sealing(), local, session));
+        state.keyring = keyring.cloned();
         Ok(())
+    }
+
+    fn keyring(&self) -> Option<&Keyring> {
+        self.state.as_ref()?.keyring.as_ref()
     }
 
     /// Whether what is sent is sealed.
     pub(super) fn seals(&self) -> bool {
-        self.keyring.as_ref().is_some_and(|keyring| keyring.plain() != Plain::Sent)
+        self.keyring().is_some_and(|keyring| keyring.plain() != Plain::Sent)
     }
 
     /// Whether what is to be sealed cannot be, since there is no counter left.
     pub(super) fn is_used_up(&self) -> bool {
-        self.seals() && self.next_counter > COUNTER_MAX
+        self.seals() && self.state.as_ref().is_some_and(|state| state.next_counter > COUNTER_MAX)
     }
 
     /// Whether sealed datagrams are opened.
     pub(super) fn opens(&self) -> bool {
-        self.keyring.is_some()
+        self.keyring().is_some()
+    }
+
+    fn opened(&mut self) -> Option<&mut Vec<u8>> {
+        self.state.as_mut().map(|state| &mut state.opened)
     }
 }
 
@@ -70,10 +86,12 @@ impl<A: Address> Node<A> {
     pub(super) fn encode_sealed(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
         let end = buffer.len().checked_sub(TAG_LEN)?;
         let body = self.encode(now, buffer.get_mut(SEALED_HEADER_LEN..end)?, outgoing)?;
-        let Sealing { keyring: Some(keyring), own: Some(own), session, next_counter, .. } = &mut self.sealing else {
+        let session = self.sealing.session;
+        let State { keyring: Some(keyring), own: Some(own), next_counter, .. } = &mut **self.sealing.state.as_mut()?
+        else {
             return None;
         };
-        let seal = Seal::new(keyring.sealing().id(), *session, *next_counter);
+        let seal = Seal::new(keyring.sealing().id(), session, *next_counter);
         *next_counter += 1;
         own.seal(buffer, body, &seal, self.config.cluster, &outgoing.to())
     }
@@ -81,15 +99,15 @@ impl<A: Address> Node<A> {
     /// A datagram that comes to a node with a keyring.
     pub(super) fn on_datagram_with_keyring(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
         if bytes.first() != Some(&MAGIC_SEALED) {
-            let refused = self.sealing.keyring.as_ref().is_some_and(|keyring| keyring.plain() == Plain::Refused);
-            return if refused && bytes.first() == Some(&MAGIC) {
+            let plain = self.sealing.keyring().map(Keyring::plain);
+            return if plain == Some(Plain::Refused) && bytes.first() == Some(&MAGIC) {
                 self.refuse(DecodeError::Plain)
             } else {
                 self.on_plain_datagram(now, from, bytes)
             };
         }
         // Out of the node while what was opened is read, which borrows it.
-        let mut opened = core::mem::take(&mut self.sealing.opened);
+        let mut opened = self.sealing.opened().map(core::mem::take).unwrap_or_default();
         let from = stored(from);
         let outcome = match self.open(from, bytes, &mut opened) {
             Ok((version, len)) => match wire::decode_body(version, &opened[..len]) {
@@ -101,7 +119,9 @@ impl<A: Address> Node<A> {
             },
             Err(error) => self.refuse(error),
         };
-        self.sealing.opened = opened;
+        if let Some(place) = self.sealing.opened() {
+            *place = opened;
+        }
         outcome
     }
 
@@ -109,8 +129,8 @@ impl<A: Address> Node<A> {
     fn open(&mut self, from: A, bytes: &[u8], opened: &mut Vec<u8>) -> Result<(u8, usize), DecodeError> {
         let seal = Seal::read(bytes, self.config.cluster)?;
         let local = self.local();
-        let Sealing { keyring, senders, .. } = &mut self.sealing;
-        let key = keyring.as_ref().and_then(|keyring| keyring.find(seal.key_id));
+        let State { keyring, senders, .. } = &mut **self.sealing.state.as_mut().ok_or(DecodeError::Sealed)?;
+        let key = keyring.as_ref().ok_or(DecodeError::Sealed)?.find(seal.key_id);
         let key = key.ok_or(DecodeError::UnknownKey(seal.key_id))?;
         // Before the work, though what it goes by is not known to be true: a forged counter can only have itself refused.
         if senders.is_replay(&from, seal.session, seal.counter) {
@@ -159,7 +179,7 @@ mod tests {
     fn a_node_that_has_used_up_its_counter_is_silent_and_one_that_sends_plain_is_not() {
         let keyring = Keyring::new(&[Key::new(1, [1; 32])]).unwrap();
         let mut node = node(1, &keyring);
-        node.sealing.next_counter = COUNTER_MAX - 1;
+        node.sealing.state.as_mut().unwrap().next_counter = COUNTER_MAX - 1;
         let counters = |sent: Vec<Vec<u8>>| -> Vec<u64> {
             sent.iter().map(|bytes| Seal::read(bytes, Config::lan().cluster).unwrap().counter).collect()
         };
