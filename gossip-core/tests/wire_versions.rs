@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use gossip_core::wire::{self, Datagram, Encoder, Item, Message};
+use gossip_core::wire::{self, Datagram, Encoder, Item};
 use gossip_core::{
     Command, Config, Event, EventOptions, Input, Instant, Node, Priority, QueryOptions, Setup, Strategy,
 };
@@ -38,7 +38,7 @@ fn node(index: usize, now: Instant) -> Node<SocketAddr> {
     let setup = Setup {
         seed: index as u64,
         first_sequence: 1000 * index as u64,
-        metadata: if index % 2 == 0 { metadata.as_bytes() } else { &[] },
+        metadata: if index.is_multiple_of(2) { metadata.as_bytes() } else { &[] },
         ..Setup::new(address(index))
     };
     Node::new(now, config(), &setup).expect("a valid configuration")
@@ -90,7 +90,7 @@ fn record() -> String {
         match ms {
             1_000 => (0..NODES - 1).for_each(|i| at(&mut nodes[i], now, Command::Join { seeds: &[address(1)] })),
             3_000 => {
-                at(&mut nodes[1], now, Command::StartEvent { payload: b"plain", options: EventOptions::default() })
+                at(&mut nodes[1], now, Command::StartEvent { payload: b"plain", options: EventOptions::default() });
             }
             3_100 => {
                 let options =
