@@ -8,14 +8,20 @@ pub mod decode;
 mod forge;
 pub mod node;
 mod script;
+pub mod sealed;
 pub mod snapshot;
 
 /// A target's name and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 4] =
-    [("decode", decode::run), ("node", node::run), ("cluster", cluster::run), ("snapshot", snapshot::run)];
+pub const TARGETS: [Target; 5] = [
+    ("decode", decode::run),
+    ("node", node::run),
+    ("cluster", cluster::run),
+    ("snapshot", snapshot::run),
+    ("sealed", sealed::run),
+];
 
 #[cfg(test)]
 mod tests {

@@ -184,7 +184,7 @@ impl<A: World> Subject<A> {
     fn command(&mut self, script: &mut Script<'_>) {
         let max = event_payload_max::<A>(&self.config);
         let (filler, lens) = (vec![7; max + 1], [0, 1, 30, 256, max, max + 1]);
-        let result = match script.u8() % 11 {
+        let result = match script.u8() % 12 {
             0 | 1 => {
                 let seeds: Vec<A> = (0..script.u8() % 70).map(|_| A::numbered(script.u8())).collect();
                 self.input(Input::Command(Command::Join { seeds: &seeds }))
@@ -215,6 +215,18 @@ impl<A: World> Subject<A> {
                 let asked = self.asked.get(usize::from(script.u8() % 4)).copied();
                 let id = asked.unwrap_or(EventId { origin: A::numbered(script.u8()), sequence: script.number() });
                 self.input(Input::Command(Command::Respond { id, payload: &filler[..script.pick(&lens)] }))
+            }
+            10 => {
+                let config = config(script);
+                let result = self.input(Input::Command(Command::Reconfigure { config: &config }));
+                if result.is_ok() {
+                    if config.event_lifetime != self.config.event_lifetime {
+                        // Identities are remembered for another time from now on.
+                        self.delivered.clear();
+                    }
+                    self.config = config;
+                }
+                result
             }
             _ => {
                 let metadata = script.string();
