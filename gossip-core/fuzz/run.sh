@@ -37,7 +37,7 @@ case $what in
         [ "$what" = all ] || targets=$what
         for target in $targets; do
             echo "== $target for $seconds s"
-            fuzz "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=2048 -print_final_stats=1 "${@:3}"
+            fuzz "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=2048 -len_control=20 -print_final_stats=1 "${@:3}"
         done
         ;;
 esac

@@ -41,6 +41,7 @@ pub fn run(data: &[u8]) {
             break;
         }
         cluster.step(&mut script);
+        cluster.check();
     }
     cluster.recover();
 }
@@ -180,7 +181,6 @@ impl Cluster {
                 assert!(host.known.insert(id), "node {} got {id:?} again", host.addr);
             }
         }
-        node.check_invariants();
     }
 
     /// Serves everybody for a while. `arrives` says whether datagrams do.
@@ -225,10 +225,15 @@ impl Cluster {
         while !self.is_well() {
             assert!(self.now.since(start) < BENIGN, "not well: {}", self.report());
             self.pass(Duration::from_secs(1), |_| true);
+            self.check();
         }
         // And it stays so.
         self.pass(Duration::from_secs(20), |_| true);
         assert!(self.is_well(), "well and ill again: {}", self.report());
+    }
+
+    fn check(&self) {
+        self.hosts.iter().filter_map(|host| host.node.as_ref()).for_each(Node::check_invariants);
     }
 
     fn present(&self) -> impl Iterator<Item = (&Host, &Node<u16>)> {
