@@ -22,7 +22,8 @@ impl<A: Address> Node<A> {
         if self.members.metadata(SELF).bytes.len() > config.metadata_max {
             return Err(ConfigError { name: "metadata_max", rule: "must not be less than the node's own metadata" });
         }
-        if self.members.live_count() as usize > config.members_max {
+        // A node that leaves keeps its own place in the table.
+        if self.members.peers().len() + 1 > config.members_max {
             return Err(ConfigError { name: "members_max", rule: "must not be less than the live members" });
         }
         let old = core::mem::replace(&mut self.config, config.clone());

@@ -145,6 +145,9 @@ fn the_dead_give_way_when_the_table_shrinks_and_the_living_do_not() {
     reconfigure(&mut node, NOW, |config| config.members_max = 7).unwrap();
     assert_eq!((node.members.len(), node.live_members()), (7, 7));
     assert!(reconfigure(&mut node, NOW, |config| config.members_max = 6).is_err());
+    // One that leaves counts as no live member, and is in the table all the same.
+    node.handle(NOW, Input::Command(Command::Leave)).unwrap();
+    assert!(reconfigure(&mut node, NOW, |config| config.members_max = 6).is_err());
 }
 
 #[test]
