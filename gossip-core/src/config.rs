@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::address::Address;
+use crate::member::METADATA_MAX;
 use crate::probe::HELPERS_MAX;
 use crate::suspicion::ACCUSERS_MAX;
 use crate::wire;
@@ -99,9 +100,10 @@ pub struct Config {
     /// less than `probe_interval`.
     pub probe_timeout: Duration,
     /// Least time to which measured round trips shorten `probe_timeout` for a member (RFC 6298: the margin beyond the smoothed
-    /// round trip, its G, is at least `probe_timeout_min / probe_pings`). Equal to `probe_timeout`: nothing is measured, all members are waited for
-    /// alike. Smaller: helpers are asked earlier about a quick member; more needless pings where answers are irregular. It does
-    /// not change when a member is suspected: that is at the end of the period. Costs two bytes of memory per member.
+    /// round trip, its G, is at least `probe_timeout_min / probe_pings`). Equal to `probe_timeout`: nothing is measured, all members
+    /// are waited for alike. Smaller: helpers are asked earlier about a quick member; more needless pings where answers are
+    /// irregular. It does not change when a member is suspected: that is at the end of the period. Costs two bytes of memory
+    /// per member.
     pub probe_timeout_min: Duration,
     /// SWIM's k: how many members are asked to probe a member that did not answer. More: fewer false suspicions under
     /// loss, more datagrams per failed probe.
@@ -324,6 +326,7 @@ impl Config {
         rule((1..=1 << 20).contains(&self.events_max), "events_max", "must be 1 to 1,048,576")?;
         rule(self.changes_max <= 1 << 20, "changes_max", "must be at most 1,048,576")?;
         rule(self.seen_max >= self.events_max, "seen_max", "must be at least events_max")?;
+        rule(self.seen_max <= 1 << 24, "seen_max", "must be at most 16,777,216")?;
         rule(self.ordered_wait <= self.event_lifetime, "ordered_wait", "must be at most event_lifetime")?;
         rule((1..=1 << 20).contains(&self.ordered_max), "ordered_max", "must be 1 to 1,048,576")?;
         rule((1..=1024).contains(&self.queries_max), "queries_max", "must be 1 to 1,024")?;
@@ -336,7 +339,7 @@ impl Config {
         rule(self.datagrams_per_second_max <= 1_000_000, "datagrams_per_second_max", "must be at most 1,000,000")?;
         rule((512..=65_000).contains(&self.datagram_max), "datagram_max", "must be 512 to 65,000 bytes")?;
         rule(self.coordinates_max <= 1 << 24, "coordinates_max", "must be at most 16,777,216")?;
-        rule(self.metadata_max <= 256, "metadata_max", "must be at most 256 bytes")
+        rule(self.metadata_max <= METADATA_MAX, "metadata_max", "must be at most 256 bytes")
     }
 }
 

@@ -27,7 +27,7 @@ use core::time::Duration;
 
 use crate::address::Address;
 use crate::rng::Rng;
-use crate::wire::{Reader, Writer};
+use crate::wire::{Reader, Writer, unzigzag, zigzag};
 
 /// Dimensions of the space, the height not counted.
 pub const DIMENSIONS: usize = 4;
@@ -160,14 +160,6 @@ impl Coordinate {
 fn length(vector: [i64; DIMENSIONS]) -> i64 {
     let square = |part: i64| u128::from(part.unsigned_abs()) * u128::from(part.unsigned_abs());
     vector.into_iter().map(square).sum::<u128>().isqrt() as i64
-}
-
-const fn zigzag(value: i64) -> u64 {
-    ((value << 1) ^ (value >> 63)) as u64
-}
-
-const fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 /// What is known of another member.

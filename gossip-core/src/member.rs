@@ -26,6 +26,9 @@ impl MemberState {
 /// is forgotten.
 pub const INCARNATION_MAX: u32 = 1 << 30;
 
+/// The longest metadata, whatever the configuration says.
+pub const METADATA_MAX: usize = 256;
+
 /// The incarnation after this one. At the top it is the same again: the others would refuse a higher one, and with it every
 /// datagram of the member that states it.
 pub(crate) fn next_incarnation(incarnation: u32) -> u32 {

@@ -28,9 +28,9 @@ use core::time::Duration;
 
 use crate::address::Address;
 use crate::config::{ClusterTag, ConfigError};
-use crate::member::{INCARNATION_MAX, Metadata};
+use crate::member::{INCARNATION_MAX, METADATA_MAX, Metadata};
 use crate::rumors::EventId;
-use crate::wire::{Previous, Reader, Writer};
+use crate::wire::{Previous, Reader, Writer, unzigzag, zigzag};
 
 const MAGIC: [u8; 4] = *b"hsnp";
 
@@ -40,9 +40,6 @@ pub const SNAPSHOT_VERSION: u8 = 1;
 const LENGTH_AT: usize = 7;
 const CHECKSUM_AT: usize = 11;
 const BODY_AT: usize = 15;
-
-/// Longest metadata, whatever the configuration says.
-const METADATA_MAX: usize = 256;
 
 /// Three varints of 64 bits and the byte before an address, with some to spare.
 const ENTRY_MAX: usize = 64;
@@ -276,20 +273,11 @@ fn read_remembered<A: Address>(
 ) -> Option<Remembered<A>> {
     let origin = read_address(reader, previous)?;
     for number in last.iter_mut() {
-        *number = number.wrapping_add(unzigzag(reader.varint()?));
+        *number = number.wrapping_add_signed(unzigzag(reader.varint()?));
     }
     let [sequence, remaining, age] = *last;
     let (remaining, age) = (Duration::from_millis(remaining), Duration::from_millis(age));
     Some(Remembered { id: EventId { origin, sequence }, remaining, age })
-}
-
-/// Small differences of either sign as small numbers.
-fn zigzag(difference: u64) -> u64 {
-    difference << 1 ^ (difference.cast_signed() >> 63).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> u64 {
-    value >> 1 ^ (value & 1).wrapping_neg()
 }
 
 /// Appends a snapshot to a byte string.
@@ -329,7 +317,7 @@ impl<'v> Composer<'v> {
         self.list(A::ENCODED_MAX, entries, |writer, previous, Remembered { id, remaining, age }| {
             write_address(writer, previous, &id.origin)?;
             for (last, number) in last.iter_mut().zip([id.sequence, millis(remaining), millis(age)]) {
-                writer.varint(zigzag(number.wrapping_sub(*last)))?;
+                writer.varint(zigzag(number.wrapping_sub(*last).cast_signed()))?;
                 *last = number;
             }
             Some(())

@@ -178,6 +178,15 @@ impl<'b> Writer<'b> {
     }
 }
 
+/// Small numbers of either sign as small unsigned ones.
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,66 +1,18 @@
 //! Datagrams as typed values, and back.
 
-use core::fmt;
 use core::marker::PhantomData;
 
 use super::delta::Previous;
+use super::error::DecodeError;
 use super::response::Response;
 use super::rumor::{Rumor, TAG_RUMOR};
+use super::update::{Update, is_update, read_incarnation, read_update, write_update};
 use super::{HEADER_LEN, MAGIC, MAGIC_SEALED, Reader, VERSION, Writer};
 use crate::address::Address;
 use crate::config::ClusterTag;
 use crate::coordinate::Coordinate;
-use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::sync::BUCKET_BITS_MAX;
 use crate::sync::sketch::{SYMBOLS_MAX, Symbol};
-
-/// Why a datagram was not accepted. Nothing of it had an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DecodeError {
-    /// Shorter than a header, or does not begin with [`MAGIC`]: not of this protocol.
-    Foreign,
-    /// A version that this code does not read: more than one away from its own.
-    Version(u8),
-    /// From another cluster.
-    Cluster(ClusterTag),
-    /// The checksum does not match: damaged on the way.
-    Checksum,
-    /// Well checksummed or sealed, but not what the format allows: a faulty or hostile sender.
-    Malformed,
-    /// Sealed, and this node has no keyring.
-    Sealed,
-    /// Not sealed, and this node's keyring refuses what is not.
-    Plain,
-    /// Sealed with a key that is not in the keyring.
-    UnknownKey(u8),
-    /// It does not open: changed on the way, sealed with another key of the same id, sent from another address than it was
-    /// sealed at, or meant for another receiver.
-    Forged,
-    /// Sealed, and received before, or too old to tell; or of a former life of its sender.
-    Replayed,
-    /// Sealed by somebody new, and there is no room to remember its counter.
-    SendersFull,
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Foreign => f.write_str("not a datagram of this protocol"),
-            Self::Version(version) => write!(f, "wire version {version}, this node speaks {VERSION}"),
-            Self::Cluster(tag) => write!(f, "from the cluster with tag {:#06x}", tag.0),
-            Self::Checksum => f.write_str("damaged: the checksum does not match"),
-            Self::Malformed => f.write_str("malformed"),
-            Self::Sealed => f.write_str("sealed, and this node has no keyring"),
-            Self::Plain => f.write_str("not sealed"),
-            Self::UnknownKey(id) => write!(f, "sealed with key {id}, which is not in the keyring"),
-            Self::Forged => f.write_str("the seal is not its sender's, or not for this receiver"),
-            Self::Replayed => f.write_str("received before"),
-            Self::SendersFull => f.write_str("no room for another sender's counter"),
-        }
-    }
-}
-
-impl core::error::Error for DecodeError {}
 
 /// What every datagram tells of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,19 +120,6 @@ pub enum Message<'a, A> {
     },
 }
 
-/// A claim about a member, as it travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Update<'a, A> {
-    /// About whom.
-    pub addr: A,
-    /// What.
-    pub claim: Claim,
-    /// Who suspects it; present exactly for `Suspect`.
-    pub accuser: Option<A>,
-    /// Its metadata, of a version above 0; only of a live member. Absent: nothing is said of them.
-    pub metadata: Option<Metadata<'a>>,
-}
-
 /// What rides on a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item<'a, A> {
@@ -276,8 +215,8 @@ const KIND_SYNC_LIST: u8 = 11;
 const KIND_APP: u8 = 12;
 const KIND_SYNC_SKETCH: u8 = 13;
 const KIND_SYNC_MORE: u8 = 14;
-const KIND_SYNC_WANT: u8 = 16;
 const KIND_RESPONSE: u8 = 15;
+const KIND_SYNC_WANT: u8 = 16;
 
 /// The kinds from here on are left to later versions: a length and as many bytes follow.
 pub const KIND_EXTENSION: u8 = 128;
@@ -286,20 +225,13 @@ pub const KIND_EXTENSION: u8 = 128;
 const TAG_KINDS: u8 = 0b1100_0000;
 /// Left to later versions: a length and as many bytes follow.
 const TAG_EXTENSION: u8 = 0b0000_0000;
-const TAG_UPDATE: u8 = 0b0100_0000;
 const TAG_COORDINATE: u8 = 0b1100_0000;
-const DELTA: u8 = 0b10_0000;
-const HAS_METADATA: u8 = 0b1000;
-const HAS_INCARNATION: u8 = 0b100;
 
 /// Bytes of a symbol in [`Message::SyncSketch`].
 pub const SYMBOL_LEN: usize = Symbol::LEN;
 
-/// The longest metadata and payloads that a datagram can hold; what is longer cannot have come in one.
+/// The longest payloads that a datagram can hold; what is longer cannot have come in one.
 const STRING_MAX: usize = 65_535;
-/// The longest metadata, whatever the configuration says.
-const METADATA_MAX: usize = 256;
-
 /// Reads a datagram of `cluster`.
 ///
 /// # Errors
@@ -416,42 +348,6 @@ fn read_buckets(reader: &mut Reader<'_>) -> Option<(u8, u64)> {
 
 fn read_first_symbol(reader: &mut Reader<'_>) -> Option<u32> {
     reader.varint32().filter(|&first| first <= SYMBOLS_MAX)
-}
-
-fn read_incarnation(reader: &mut Reader<'_>) -> Option<u32> {
-    reader.varint32().filter(|&incarnation| incarnation <= INCARNATION_MAX)
-}
-
-fn is_update(tag: u8) -> bool {
-    tag & 0b1101_0000 == TAG_UPDATE
-}
-
-#[inline]
-fn read_update<'a, A: Address>(tag: u8, reader: &mut Reader<'a>, previous: &mut Previous) -> Option<Update<'a, A>> {
-    let state = match tag & 0b11 {
-        0 => MemberState::Alive,
-        1 => MemberState::Suspect,
-        2 => MemberState::Dead,
-        _ => MemberState::Left,
-    };
-    let addr = if tag & DELTA == 0 { previous.read_plain(reader)? } else { previous.read_delta(reader)? };
-    let incarnation = if tag & HAS_INCARNATION == 0 {
-        0
-    } else {
-        // A zero has the shorter form without the field.
-        read_incarnation(reader).filter(|&incarnation| incarnation > 0)?
-    };
-    let accuser = if state == MemberState::Suspect { Some(reader.address()?) } else { None };
-    let metadata = if tag & HAS_METADATA == 0 {
-        None
-    } else if state.is_live() {
-        // Version 0 has the shorter form without the field.
-        let version = reader.varint32().filter(|&version| version > 0)?;
-        Some(Metadata { version, bytes: reader.string(METADATA_MAX)? })
-    } else {
-        return None;
-    };
-    Some(Update { addr, claim: Claim { incarnation, state }, accuser, metadata })
 }
 
 /// Writes one datagram into the caller's buffer: the message first, then as many items as fit.
@@ -600,31 +496,6 @@ fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) 
         Message::Response(ref response) => response.write(writer),
         Message::App { payload } | Message::Extension { body: payload, .. } => writer.string(payload),
     }
-}
-
-fn write_update<A: Address>(writer: &mut Writer<'_>, update: &Update<'_, A>, previous: &Previous) -> Option<Previous> {
-    let Claim { incarnation, state } = update.claim;
-    let metadata = update.metadata.filter(|metadata| state.is_live() && metadata.version > 0);
-    let coded = previous.code(&update.addr)?;
-    let tag = TAG_UPDATE
-        | state as u8
-        | if coded.shared.is_some() { DELTA } else { 0 }
-        | if incarnation > 0 { HAS_INCARNATION } else { 0 }
-        | if metadata.is_some() { HAS_METADATA } else { 0 };
-    writer.u8(tag)?;
-    let next = coded.write(writer, &update.addr)?;
-    if incarnation > 0 {
-        writer.varint(u64::from(incarnation))?;
-    }
-    if state == MemberState::Suspect {
-        // A suspicion without an accuser is one's own: the suspect stands for it, who can be no accuser.
-        writer.address(update.accuser.as_ref().unwrap_or(&update.addr))?;
-    }
-    if let Some(Metadata { version, bytes }) = metadata {
-        writer.varint(u64::from(version))?;
-        writer.string(bytes)?;
-    }
-    Some(next)
 }
 
 #[cfg(test)]

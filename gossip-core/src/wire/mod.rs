@@ -19,8 +19,10 @@
 //!   15 Response    part u8 (0 received, 1 answer, 2 and 3: I noted these), query's sequence v, [1: length v, bytes]
 //!   16 SyncWant    length v, identities u32
 //!  then items until the datagram ends, each with a tag:
-//!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's address], [m: version v, length v, metadata]
-//!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the incarnation is 0
+//!    update  01 d m  i ss   address (d: as it differs from the last update's), [i: incarnation v], [ss = Suspect: accuser's
+//!                           address], [m: version v, length v, metadata]
+//!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the
+//!            incarnation is 0
 //!    rumor   10 qo lr pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
 //!                           ordered event before it is v, 0 for none], length v, payload
 //!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low; q: a query, and then r: it wants receipts; not both q and o
@@ -40,25 +42,27 @@
 
 mod codec;
 mod delta;
+mod error;
 mod message;
 mod response;
 mod rumor;
 #[cfg(feature = "keyring")]
 pub mod sealed;
+mod update;
 
 pub use codec::{Reader, Writer};
+pub(crate) use codec::{unzigzag, zigzag};
 pub(crate) use delta::Previous;
+pub use error::DecodeError;
 #[cfg(feature = "keyring")]
 use message::check_version;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub use message::reseal;
-pub use message::{
-    Datagram, DecodeError, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, Update, decode,
-    decode_body,
-};
+pub use message::{Datagram, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, decode, decode_body};
 pub use response::{Part, Response};
 pub use rumor::{Rumor, RumorKind, Terms};
+pub use update::Update;
 
 use crate::address::Address;
 
@@ -84,7 +88,8 @@ pub const TAG_LEN: usize = 16;
 const VARINT32_MAX: usize = 5;
 const VARINT64_MAX: usize = 10;
 
-/// An upper bound of what stands between the header and the items in a message that carries rumors.
+/// An upper bound of what stands between the header and the items in the messages whose purpose is to carry items: those of
+/// rounds and probes, and lists. Others leave an event that does not fit beside their body to those.
 #[must_use]
 pub const fn message_max<A: Address>() -> usize {
     // Kind, sender, and the longest body: PingReq's sequence and address, or SyncList's 10 bytes.

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::*;
+use crate::member::{Claim, INCARNATION_MAX, MemberState, Metadata};
 use crate::options::Priority;
+use crate::wire::update::TAG_UPDATE;
 use crate::wire::{Part, Response, RumorKind, Terms};
 
 const CLUSTER: ClusterTag = ClusterTag(0xbeef);
