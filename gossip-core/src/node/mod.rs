@@ -1,8 +1,13 @@
-//! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside: `receive` (what a
-//! datagram brings), `failure` (probing and suspicion), `transmit` (what goes into a datagram), `spread` (gossip rounds,
-//! goodbye), `sync` (anti-entropy), `read` (what an application may ask), `setup` (birth), `restore` (snapshots),
-//! `reconfigure` (another configuration).
+//! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside:
+//!
+//! - from birth on: `setup`, `restore` (snapshots), `former` (whom it once knew), `reconfigure` (another configuration);
+//! - what comes in: `receive` (what a datagram brings), `belief` (what follows when a member is held for something else);
+//! - failure detection: `failure` (probing and suspicion), `relay` (probing for others);
+//! - what goes out: `spread` (gossip rounds, goodbye), `sync` (anti-entropy), `queue` (what waits, and the limit on
+//!   datagrams), `transmit` (what goes into a datagram), `seal` (the keyring);
+//! - the application's part: `publish` (events and messages), `query`, `read` (what it may ask).
 
+mod belief;
 mod failure;
 mod former;
 #[cfg(any(test, fuzzing))]
@@ -33,74 +38,30 @@ use crate::awareness::Awareness;
 use crate::backlog::Backlog;
 use crate::brake::Brake;
 use crate::config::{Config, ConfigError};
-use crate::coordinate::{Coordinate, Coordinates};
+use crate::coordinate::Coordinates;
 use crate::counters::Counters;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
-#[cfg(feature = "keyring")]
-use crate::keyring::Keyring;
-use crate::member::{Claim, MemberState, Metadata};
-use crate::members::{Entry, Members, SELF, Slot};
+use crate::member::Metadata;
+use crate::members::{Members, SELF, Slot};
 use crate::probe::{Probe, Relay, SEQUENCES};
 use crate::queries::Queries;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::Rumors;
 use crate::suspicion::Suspicion;
-use crate::sync::digest;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
 use crate::view::View;
 use former::Former;
 use queue::Queue;
-pub use read::Change;
+pub use read::{Change, Member};
 use restore::Acquaintances;
+pub use setup::Setup;
 use sync::Sync;
 use transmit::Outgoing;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
-
-/// What a node is born with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setup<'a, A> {
-    /// The address under which the others know this node, and from which its datagrams come.
-    pub local: A,
-    /// Seed of all its randomness. Nodes of one cluster need different ones.
-    pub seed: u64,
-    /// Its first incarnation. 0 will do: a restarted node learns from the others that it must raise it.
-    pub incarnation: u32,
-    /// The number of its first event. It must exceed every number that this address used in a former life, or the others
-    /// take new events for old ones. The time in milliseconds, shifted left by 16, will do.
-    pub first_sequence: u64,
-    /// Bytes that every member can read beside its address.
-    pub metadata: &'a [u8],
-    /// The number of this life of the address: greater than in every former one, whatever became of that, and so never taken
-    /// from something stored. With 0 a node takes no keyring. The time in nanoseconds will do.
-    ///
-    /// Two lives with one number would seal different datagrams with one nonce, which gives away their contents and lets others
-    /// forge. A smaller number than in a former life (a clock that was set back) is as bad, and has the node's datagrams
-    /// dropped as replays by everyone who remembers that life.
-    #[cfg(feature = "keyring")]
-    pub session: u64,
-    /// What datagrams are sealed and opened with; [`Command::SetKeyring`] replaces it.
-    #[cfg(feature = "keyring")]
-    pub keyring: Option<&'a Keyring>,
-}
-
-/// A member as a node sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member<'a, A> {
-    /// Its address.
-    pub addr: A,
-    /// What is held to be true of it.
-    pub state: MemberState,
-    /// Its incarnation.
-    pub incarnation: u32,
-    /// Its metadata.
-    pub metadata: &'a [u8],
-    /// Their version: 0 when it never stated any, and higher with each change.
-    pub metadata_version: u32,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -290,90 +251,6 @@ impl<A: Address> Node<A> {
         .min()
     }
 
-    /// This node's address.
-    #[must_use]
-    pub fn local(&self) -> A {
-        self.members.entry(SELF).addr()
-    }
-
-    /// The configuration in force.
-    #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Live members, this node included: what an application calls the size of the cluster.
-    #[must_use]
-    pub fn live_members(&self) -> u32 {
-        self.members.live_count()
-    }
-
-    /// All remembered members, this node first. The order is stable: as long as a member is remembered it keeps its place
-    /// among the others, whatever happens to them; a newcomer takes the place of one that was forgotten, or the last. It
-    /// follows from the inputs alone, so it is the same on every machine.
-    pub fn members(&self) -> impl Iterator<Item = Member<'_, A>> {
-        self.members.slots_from(SELF).map(|slot| self.member_at(slot))
-    }
-
-    /// The member at an address.
-    #[must_use]
-    pub fn member(&self, addr: &A) -> Option<Member<'_, A>> {
-        self.members.find(addr).map(|slot| self.member_at(slot))
-    }
-
-    /// What was dropped, refused, bounded and repaired so far.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    /// Lifeguard's local health score: 0 is healthy.
-    #[must_use]
-    pub fn health_score(&self) -> u8 {
-        self.awareness.score()
-    }
-
-    /// The smoothed round trip to a member (SRTT of RFC 6298). `None` when it was not measured since the member last failed to
-    /// answer, or when the configuration does not ask for it ([`Config::probe_timeout_min`]).
-    #[must_use]
-    pub fn round_trip(&self, addr: &A) -> Option<core::time::Duration> {
-        self.members.find(addr).and_then(|slot| self.round_trips.smoothed(slot))
-    }
-
-    /// Where this node is in the space of round trips. `None` when coordinates are switched off
-    /// ([`Config::coordinates_max`]).
-    #[must_use]
-    pub fn coordinate(&self) -> Option<Coordinate> {
-        self.coordinates.as_ref().map(|coordinates| coordinates.own())
-    }
-
-    /// Where a live member is, if it told so and that is remembered.
-    #[must_use]
-    pub fn coordinate_of(&self, addr: &A) -> Option<Coordinate> {
-        let coordinates = self.coordinates.as_ref()?;
-        self.members.find(addr).filter(|&slot| self.members.entry(slot).state.is_live())?;
-        if *addr == self.local() { Some(coordinates.own()) } else { coordinates.of(addr) }
-    }
-
-    /// Digest of the live members and of the kept events: two nodes with equal digests know the same, but for a chance of
-    /// 2⁻³².
-    #[must_use]
-    pub fn digest(&self) -> u32 {
-        digest(self.members.digests().total(), self.rumors.digests().total())
-    }
-
-    fn member_at(&self, slot: Slot) -> Member<'_, A> {
-        let entry = self.members.entry(slot);
-        let Metadata { version, bytes } = self.members.metadata(slot);
-        Member {
-            addr: entry.addr(),
-            state: entry.state,
-            incarnation: entry.incarnation,
-            metadata: bytes,
-            metadata_version: version,
-        }
-    }
-
     /// Starts the periodic timers at random phases, so that the nodes of a cluster do not beat together.
     fn arm(&mut self, now: Instant) {
         for (timer, interval) in
@@ -468,130 +345,6 @@ impl<A: Address> Node<A> {
         self.deliver_overdue(now);
         self.serve_queries(now);
         self.forget_tombstones(now);
-    }
-
-    /// Records a claim as the truth about a member that is in the table, with all that follows from it.
-    fn apply(
-        &mut self,
-        now: Instant,
-        slot: Slot,
-        claim: Claim,
-        metadata: Option<Metadata<'_>>,
-        told_by: Option<A>,
-        accuser: A,
-    ) {
-        let old = self.members.entry(slot).claim();
-        let held = self.members.metadata(slot);
-        let newer = metadata.filter(|told| *told > held);
-        let changed = newer.is_some_and(|told| told.bytes != held.bytes);
-        self.members.set(slot, claim, newer);
-        self.after_change(now, slot, Some(old), told_by, accuser);
-        if changed && old.state == claim.state {
-            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
-        }
-        if changed || !old.state.is_live() {
-            self.check_name(slot);
-        }
-    }
-
-    /// Adds a member, unless the table is full.
-    fn admit(
-        &mut self,
-        now: Instant,
-        addr: A,
-        claim: Claim,
-        metadata: Option<Metadata<'_>>,
-        told_by: Option<A>,
-        accuser: A,
-    ) -> Option<Slot> {
-        if self.members.len() >= self.config.members_max {
-            self.counters.members_refused += 1;
-            return None;
-        }
-        let slot = self.members.insert(addr, claim, metadata);
-        self.round_trips.forget(slot);
-        self.after_change(now, slot, None, told_by, accuser);
-        self.check_name(slot);
-        Some(slot)
-    }
-
-    fn after_change(&mut self, now: Instant, slot: Slot, old: Option<Claim>, told_by: Option<A>, accuser: A) {
-        let entry = self.members.entry(slot);
-        let (addr, claim) = (entry.addr(), entry.claim());
-        self.counters.updates_applied += 1;
-        self.updates.insert(slot);
-        let suspicion = self.suspicions.remove(&slot);
-        if claim.state == MemberState::Suspect {
-            let suspicion = Suspicion::new(now, accuser, self.members.live_count(), &self.config);
-            let deadline = suspicion.deadline();
-            self.suspicions.insert(slot, suspicion);
-            self.watch_suspicion(deadline, slot);
-            self.second(slot);
-        }
-        if !claim.state.is_live() {
-            self.bury(now, slot, claim.incarnation);
-            if claim.state == MemberState::Dead {
-                self.former.on_death(now, addr);
-            }
-            if self.probe.as_ref().is_some_and(|probe| probe.target == slot) {
-                self.probe = None;
-                self.clear_probe_timers();
-            }
-        }
-        if old.map(|old| old.state) != Some(claim.state) {
-            self.events.push_back(Event::MemberChanged {
-                addr,
-                state: claim.state,
-                incarnation: claim.incarnation,
-                told_by,
-                accuser: match claim.state {
-                    MemberState::Suspect => Some(accuser),
-                    MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
-                    MemberState::Alive | MemberState::Left => None,
-                },
-                confirmations: match claim.state {
-                    MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
-                    MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
-                },
-            });
-        }
-    }
-
-    /// Remembers when to forget who died or departed.
-    fn bury(&mut self, now: Instant, slot: Slot, incarnation: u32) {
-        self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, incarnation));
-        // A member that dies again and again leaves outdated ones behind. At most half of them are, for a constant cost each.
-        self.sweep_tombstones();
-    }
-
-    fn sweep_tombstones(&mut self) {
-        if self.tombstones.len() > 2 * self.members.len() + 16 {
-            let members = &self.members;
-            self.tombstones.retain(|&(_, slot, incarnation)| {
-                members.get(slot).is_some_and(|entry| !entry.state.is_live() && entry.incarnation == incarnation)
-            });
-        }
-    }
-
-    fn forget_tombstones(&mut self, now: Instant) {
-        while self.tombstones.front().is_some_and(|(forget, ..)| *forget <= now) {
-            self.forget_tombstone();
-        }
-    }
-
-    /// Forgets who died or departed first; false when there is nobody.
-    fn forget_tombstone(&mut self) -> bool {
-        while let Some((_, slot, incarnation)) = self.tombstones.pop_front() {
-            let gone =
-                self.members.get(slot).filter(|entry| !entry.state.is_live() && entry.incarnation == incarnation);
-            if let Some(addr) = gone.map(Entry::addr) {
-                self.updates.remove(slot);
-                self.members.remove(slot);
-                self.events.push_back(Event::MemberForgotten { addr });
-                return true;
-            }
-        }
-        false
     }
 
     fn enqueue(&mut self, outgoing: Outgoing<A>) {

@@ -1,11 +1,40 @@
 //! How a node comes to be.
 
-use super::{Node, Phase, Setup};
+use super::{Node, Phase};
 use crate::address::Address;
 use crate::config::{Config, ConfigError};
+#[cfg(feature = "keyring")]
+use crate::keyring::Keyring;
 use crate::member::{INCARNATION_MAX, Metadata};
 use crate::time::Instant;
 use crate::view::SharedView;
+
+/// What a node is born with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup<'a, A> {
+    /// The address under which the others know this node, and from which its datagrams come.
+    pub local: A,
+    /// Seed of all its randomness. Nodes of one cluster need different ones.
+    pub seed: u64,
+    /// Its first incarnation. 0 will do: a restarted node learns from the others that it must raise it.
+    pub incarnation: u32,
+    /// The number of its first event. It must exceed every number that this address used in a former life, or the others
+    /// take new events for old ones. The time in milliseconds, shifted left by 16, will do.
+    pub first_sequence: u64,
+    /// Bytes that every member can read beside its address.
+    pub metadata: &'a [u8],
+    /// The number of this life of the address: greater than in every former one, whatever became of that, and so never taken
+    /// from something stored. With 0 a node takes no keyring. The time in nanoseconds will do.
+    ///
+    /// Two lives with one number would seal different datagrams with one nonce, which gives away their contents and lets others
+    /// forge. A smaller number than in a former life (a clock that was set back) is as bad, and has the node's datagrams
+    /// dropped as replays by everyone who remembers that life.
+    #[cfg(feature = "keyring")]
+    pub session: u64,
+    /// What datagrams are sealed and opened with; [`Command::SetKeyring`] replaces it.
+    #[cfg(feature = "keyring")]
+    pub keyring: Option<&'a Keyring>,
+}
 
 impl<A> Setup<'_, A> {
     /// A node at `local` with seed, incarnation and sequence 0 and without metadata.

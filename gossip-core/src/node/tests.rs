@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::*;
-use crate::member::INCARNATION_MAX;
+use crate::member::{Claim, INCARNATION_MAX, MemberState};
 use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
 mod fuzzed;
