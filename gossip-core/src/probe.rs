@@ -7,14 +7,14 @@
 //!                        a helper whose own Ping fails says Nack
 //! ```
 //! The Ping is repeated until it is answered or the period ends: a lost datagram is no reason to suspect anybody, and where
-//! nothing is lost nothing is repeated (not in the papers). With q a quarter of the probe timeout, of a member of which nothing
-//! is known the pings are q apart and helpers are asked at the probe timeout. (A quarter is what `probe_pings` = 4 asks for.) Of a member whose round trips were measured
-//! (see `rtt`), with RTO the time after which its answer is overdue:
+//! nothing is lost nothing is repeated (not in the papers). With p = `probe_pings` and q = probe timeout / p, of a member of which
+//! nothing is known the pings are q apart and helpers are asked at the probe timeout. Of a member whose round trips were
+//! measured (see `rtt`), with RTO the time after which its answer is overdue:
 //!
 //! ```text
 //!   second Ping       after min(RTO, probe timeout)
 //!   further ones      min(RTO, q) apart, and q once helpers were asked
-//!   helpers asked     after min(4·RTO, probe timeout)
+//!   helpers asked     after min(p·RTO, probe timeout)
 //! ```
 //! So helpers come to the rescue of a quick member early, and a slow one is not pinged while its answer is on its way; the
 //! period ends when it would without a measurement, and with it falls the verdict. A helper pings every q for a whole period, and if
@@ -42,11 +42,11 @@ impl Patience {
     /// For a probe timeout (scaled by the health), the pings within it, and the time after which the answer is overdue (scaled
     /// likewise) if that is known.
     pub(crate) fn new(timeout: Duration, pings: u8, overdue: Option<Duration>) -> Self {
-        let quarter = timeout / u32::from(pings);
-        let overdue = overdue.unwrap_or(quarter).max(Duration::from_micros(1));
+        let spacing = timeout / u32::from(pings);
+        let overdue = overdue.unwrap_or(spacing).max(Duration::from_micros(1));
         Self {
             first: overdue.min(timeout),
-            repeat: overdue.min(quarter),
+            repeat: overdue.min(spacing),
             help: overdue.saturating_mul(u32::from(pings)).min(timeout),
         }
     }

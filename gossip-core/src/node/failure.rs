@@ -104,9 +104,10 @@ impl<A: Address> Node<A> {
         let (helpers, silent) = (probe.helpers(), probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
         self.events.push_back(Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
-        // Whatever was measured says nothing about when it will answer again.
-        self.round_trips.forget(probe.target);
+        // Unless the slot was given to another meanwhile.
         if self.members.get(probe.target).is_some_and(|entry| entry.addr() == probe.addr) {
+            // Whatever was measured says nothing about when it will answer again.
+            self.round_trips.forget(probe.target);
             self.suspect(now, probe.target);
         }
     }
@@ -128,8 +129,7 @@ impl<A: Address> Node<A> {
         }
     }
 
-    /// `accuser` suspects a suspect as well.
-    /// True when that is news.
+    /// `accuser` suspects a suspect as well. True when that is news.
     pub(super) fn confirm_suspicion(&mut self, slot: Slot, accuser: A, told_by: Option<A>) -> bool {
         let Some(suspicion) = self.suspicions.get_mut(&slot) else { return false };
         if !suspicion.confirm(accuser) {

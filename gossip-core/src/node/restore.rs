@@ -83,8 +83,9 @@ impl<A: Address> Node<A> {
     ///
     /// `taken_ago` is how long ago the snapshot was taken; zero if that is not known, and then identities of events are
     /// remembered for longer than they need be. The snapshot may be stale, and the node may have gone on after it was taken:
-    /// - its incarnation is above that of the snapshot, so that a death which was declared since is overruled at once; if
-    ///   the former life went higher, the node hears of it and takes that over, or goes above it if it is held for anything but alive, as after any restart;
+    /// - its incarnation is above that of the snapshot, so that a death which was declared since is overruled at once; if the
+    ///   former life went higher, the node hears of it and takes that over, or goes above it if it is held for anything but
+    ///   alive, as after any restart;
     /// - the numbers of its events begin 2^32 above that of the snapshot, or with [`Setup::first_sequence`] if that is higher;
     /// - its metadata are those of `setup`, with a version above those of the snapshot if they differ;
     /// - events that it heard of after the snapshot was taken are delivered again.

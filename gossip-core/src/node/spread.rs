@@ -8,7 +8,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
-use crate::rumors::strategies::{Targets, View};
+use crate::rumors::strategies::{Situation, Targets};
 use crate::time::Instant;
 use crate::wire::Sender;
 
@@ -27,9 +27,9 @@ impl<A: Address> Node<A> {
             return;
         }
         self.call_acquaintances();
-        let view = View::new(&self.config, &self.members, self.has_news());
+        let situation = Situation::new(&self.config, &self.members, self.has_news());
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
-        let answer = self.config.strategy.round(&view, &mut targets);
+        let answer = self.config.strategy.round(&situation, &mut targets);
         self.withhold_calls();
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
@@ -41,11 +41,11 @@ impl<A: Address> Node<A> {
     /// backlog's business.
     pub(super) fn forward(&mut self, now: Instant, teller: Option<A>) {
         let except = teller.and_then(|teller| self.members.find(&teller));
-        let view = View::new(&self.config, &self.members, true);
+        let situation = Situation::new(&self.config, &self.members, true);
         self.drawn.clear();
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
-        for rumor in self.fresh.drain(..).filter_map(|slot| self.rumors.get(now, slot)) {
-            self.config.strategy.forward(&view, &rumor, except, &mut targets);
+        for rumor in self.fresh.drain(..).filter_map(|slot| self.rumors.told(now, slot)) {
+            self.config.strategy.forward(&situation, &rumor, except, &mut targets);
         }
         let allowed = usize::from(self.config.forwards_max.saturating_sub(self.forwards));
         if self.drawn.len() > allowed {

@@ -10,7 +10,7 @@ use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
 use crate::member::{MemberState, Metadata};
 use crate::members::{Members, Slot};
-use crate::rumors::strategies::View;
+use crate::rumors::strategies::Situation;
 use crate::suspicion::Suspicion;
 use crate::sync;
 use crate::time::Instant;
@@ -247,14 +247,14 @@ impl<A: Address> Node<A> {
     /// events does not stop failure detection.
     fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool) {
         let Self { config, updates, rumors, members, suspicions, .. } = self;
-        let view = View::new(config, members, true);
+        let situation = Situation::new(config, members, true);
         if with_rumors {
             let reserved = if updates.is_empty() { 0 } else { encoder.room() / 2 };
             rumors.offer(now, |rumor, told| {
                 if encoder.room() < reserved + ITEM_MIN {
                     return Offer::Full;
                 }
-                let last = !config.strategy.tells_again(&view, &rumor, told);
+                let last = !config.strategy.tells_again(&situation, &rumor, told);
                 if encoder.push(&Item::Rumor(rumor)) { Offer::Sent { last } } else { Offer::Skip }
             });
         }
@@ -269,7 +269,7 @@ impl<A: Address> Node<A> {
             if let Some(suspicion) = &mut suspicion {
                 suspicion.on_told();
             }
-            Offer::Sent { last: times >= view.transmissions }
+            Offer::Sent { last: times >= situation.transmissions }
         });
     }
 

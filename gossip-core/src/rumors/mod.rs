@@ -385,8 +385,7 @@ impl<A: Address> Rumors<A> {
 
     /// Forgets what is beyond its lifetime.
     pub(crate) fn expire(&mut self, now: Instant) {
-        while let Some(&(expires, slot)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
-            debug_assert!(expires <= now);
+        while let Some(&(_, slot)) = self.expiries.first().filter(|(expires, _)| *expires <= now) {
             self.drop_slot(slot);
         }
         self.seen.expire(now);
@@ -398,12 +397,8 @@ impl<A: Address> Rumors<A> {
         [event, self.seen.next_expiry(), self.holdback.next_deadline()].into_iter().flatten().min()
     }
 
-    /// The event in a slot, as this node tells it.
-    pub(crate) fn get(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
-        self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))
-    }
-
-    /// Offers what is still to be told, highest priority first, of one priority least told first, each with how often it will have been told.
+    /// Offers what is still to be told, highest priority first, of one priority least told first, each with how often it will
+    /// have been told.
     pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
         let slots = &self.slots;
         let mut full = false;
@@ -449,7 +444,7 @@ impl<A: Address> Rumors<A> {
         self.classes.iter().flatten().map(|class| class.bytes).sum()
     }
 
-    /// The event in a slot, if there is one.
+    /// The event in a slot, if there is one, as this node tells it.
     pub(crate) fn told(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
         self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))
     }

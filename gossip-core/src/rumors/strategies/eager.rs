@@ -1,12 +1,17 @@
 //! Eager: an event is told on as soon as it is learnt, to k random members; the rounds of push-pull repair what that misses.
 
-use super::{Targets, View};
+use super::{Situation, Targets};
 use crate::address::Address;
 use crate::members::Slot;
 
-pub(super) fn forward<A: Address>(fanout: u8, view: &View<'_, A>, except: Option<Slot>, targets: &mut Targets<'_>) {
+pub(super) fn forward<A: Address>(
+    fanout: u8,
+    situation: &Situation<'_, A>,
+    except: Option<Slot>,
+    targets: &mut Targets<'_>,
+) {
     // One call tells all that a datagram brought.
     if targets.slots.is_empty() {
-        targets.random(view, fanout, except);
+        targets.random(situation, fanout, except);
     }
 }

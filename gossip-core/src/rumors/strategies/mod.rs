@@ -22,7 +22,7 @@ use crate::wire::{Message, Rumor};
 
 /// What a strategy decides upon, beside the rumor itself.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a, A: Address> {
+pub(crate) struct Situation<'a, A: Address> {
     config: &'a Config,
     members: &'a Members<A>,
     /// Whether the node has something to tell.
@@ -31,7 +31,7 @@ pub(crate) struct View<'a, A: Address> {
     pub(crate) transmissions: u8,
 }
 
-impl<'a, A: Address> View<'a, A> {
+impl<'a, A: Address> Situation<'a, A> {
     pub(crate) fn new(config: &'a Config, members: &'a Members<A>, news: bool) -> Self {
         let transmissions = config.retransmit_multiplier.saturating_mul(digits(members.live_count()));
         Self { config, members, news, transmissions }
@@ -47,18 +47,18 @@ pub(crate) struct Targets<'a> {
 
 impl Targets<'_> {
     /// Chooses `count` random live members instead, none of them `except`.
-    fn random<A: Address>(&mut self, view: &View<'_, A>, count: u8, except: Option<Slot>) {
-        view.members.random_peers(usize::from(count), except, self.rng, self.slots);
+    fn random<A: Address>(&mut self, situation: &Situation<'_, A>, count: u8, except: Option<Slot>) {
+        situation.members.random_peers(usize::from(count), except, self.rng, self.slots);
     }
 }
 
 impl Strategy {
     /// Chooses whom to call in a round; true when they shall answer with what the caller lacks.
-    pub(crate) fn round<A: Address>(self, view: &View<'_, A>, targets: &mut Targets<'_>) -> bool {
+    pub(crate) fn round<A: Address>(self, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
         match self {
-            Self::Push { fanout } => push::round(fanout, view, targets),
-            Self::Pull { fanout } => pull::round(fanout, view, targets),
-            Self::PushPull { fanout } | Self::Eager { fanout } => push_pull::round(fanout, view, targets),
+            Self::Push { fanout } => push::round(fanout, situation, targets),
+            Self::Pull { fanout } => pull::round(fanout, situation, targets),
+            Self::PushPull { fanout } | Self::Eager { fanout } => push_pull::round(fanout, situation, targets),
         }
     }
 
@@ -66,13 +66,13 @@ impl Strategy {
     /// chosen for the other events of the same datagram: whoever is called is told them all.
     pub(crate) fn forward<A: Address>(
         self,
-        view: &View<'_, A>,
+        situation: &Situation<'_, A>,
         _rumor: &Rumor<'_, A>,
         except: Option<Slot>,
         targets: &mut Targets<'_>,
     ) {
         match self {
-            Self::Eager { fanout } => eager::forward(fanout, view, except, targets),
+            Self::Eager { fanout } => eager::forward(fanout, situation, except, targets),
             Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } => {}
         }
     }
@@ -86,10 +86,10 @@ impl Strategy {
     }
 
     /// Whether a rumor that this node told `told` times is to be told again.
-    pub(crate) fn tells_again<A: Address>(self, view: &View<'_, A>, _rumor: &Rumor<'_, A>, told: u8) -> bool {
+    pub(crate) fn tells_again<A: Address>(self, situation: &Situation<'_, A>, _rumor: &Rumor<'_, A>, told: u8) -> bool {
         match self {
             Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {
-                told < view.transmissions
+                told < situation.transmissions
             }
         }
     }
@@ -132,9 +132,9 @@ mod tests {
         ];
         for (strategy, idle_calls, news, calls, answer) in table {
             let config = Config { strategy, idle_calls, ..Config::lan() };
-            let view = View::new(&config, &members, news);
+            let situation = Situation::new(&config, &members, news);
             let mut targets = Targets { rng: &mut rng, slots: &mut slots };
-            assert_eq!(strategy.round(&view, &mut targets), answer, "{strategy:?} {idle_calls} {news}");
+            assert_eq!(strategy.round(&situation, &mut targets), answer, "{strategy:?} {idle_calls} {news}");
             assert_eq!(slots.len(), calls, "{strategy:?} {idle_calls} {news}");
         }
     }
@@ -143,12 +143,12 @@ mod tests {
     fn only_eager_tells_on_at_once_and_the_events_of_one_datagram_together() {
         let members = table(20);
         let config = Config::lan();
-        let view = View::new(&config, &members, true);
+        let situation = Situation::new(&config, &members, true);
         let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms: Terms::default(), payload: b"x" };
         for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (EAGER, 2)] {
             let (mut rng, mut slots) = (Rng::new(1), Vec::new());
             for _ in 0..3 {
-                strategy.forward(&view, &rumor, Some(4), &mut Targets { rng: &mut rng, slots: &mut slots });
+                strategy.forward(&situation, &rumor, Some(4), &mut Targets { rng: &mut rng, slots: &mut slots });
             }
             assert_eq!(slots.len(), calls, "{strategy:?}");
             assert!(!slots.contains(&4), "not back to the teller");

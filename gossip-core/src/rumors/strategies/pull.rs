@@ -3,13 +3,13 @@
 //! A call carries updates of members but no rumor. What is sent anyway carries both, as under every strategy: a probe can
 //! still tell somebody who did not ask.
 
-use super::{Targets, View};
+use super::{Situation, Targets};
 use crate::address::Address;
 use crate::wire::Message;
 
-pub(super) fn round<A: Address>(fanout: u8, view: &View<'_, A>, targets: &mut Targets<'_>) -> bool {
+pub(super) fn round<A: Address>(fanout: u8, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
     // Who lacks a rumor does not know it: everybody calls, whatever `idle_calls` says.
-    targets.random(view, fanout, None);
+    targets.random(situation, fanout, None);
     true
 }
 
