@@ -162,13 +162,20 @@ impl<A: Address> Members<A> {
         &mut self.changes
     }
 
+    #[inline]
     pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
         let addr = A::Stored::from(*addr);
+        if self.view.is_some() { self.find_common(addr) } else { self.find_own(addr) }
+    }
+
+    #[inline(never)]
+    fn find_common(&self, addr: A::Stored) -> Option<Slot> {
         let common = self.view.as_ref().and_then(|view| view.find(addr));
         // The member may have been forgotten since, and the slot be another's.
         common.filter(|&slot| self.get(slot).is_some_and(|entry| entry.addr == addr)).or_else(|| self.find_own(addr))
     }
 
+    #[inline]
     fn find_own(&self, addr: A::Stored) -> Option<Slot> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }

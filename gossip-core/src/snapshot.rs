@@ -262,7 +262,7 @@ fn read_address<A: Address>(reader: &mut Reader<'_>, previous: &mut Previous) ->
         reader.u8()?;
         previous.read_plain(reader)
     } else {
-        previous.read_delta(reader)
+        previous.read_delta::<A, false>(reader)
     }
 }
 

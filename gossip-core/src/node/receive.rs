@@ -110,10 +110,25 @@ impl<A: Address> Node<A> {
         self.members.entry(slot).state.is_live()
     }
 
+    #[inline]
     fn on_update(&mut self, now: Instant, from: A, update: &Update<'_, A>) {
+        let slot = self.members.find(&update.addr);
+        // Most of what is told is known: nothing else is looked at then.
+        if update.metadata.is_none() && update.claim.state == MemberState::Alive {
+            let known = |slot| slot != SELF && self.members.entry(slot).claim() == update.claim;
+            if slot.is_some_and(known) {
+                self.counters.updates_stale += 1;
+                return;
+            }
+        }
+        self.on_news(now, from, slot, update);
+    }
+
+    /// A claim that is not known already, or that has more to it.
+    fn on_news(&mut self, now: Instant, from: A, slot: Option<Slot>, update: &Update<'_, A>) {
         let Update { addr, claim, accuser, mut metadata } = *update;
         let accuser = accuser.unwrap_or(from);
-        if addr == self.local() {
+        if slot == Some(SELF) {
             self.refute(claim, from);
             if let Some(told) = metadata {
                 self.restate_metadata(now, told);
@@ -124,7 +139,7 @@ impl<A: Address> Node<A> {
             self.counters.metadata_refused += 1;
             metadata = None;
         }
-        let Some(slot) = self.members.find(&addr) else {
+        let Some(slot) = slot else {
             if claim.state.is_live() {
                 self.admit(now, addr, claim, metadata, Some(from), accuser);
             } else {

@@ -73,20 +73,21 @@ impl Previous {
         Some(address)
     }
 
-    /// Reads an address that is written as a difference.
+    /// Reads an address that is written as a difference; `CHECKED`: one that was read before.
     #[inline]
-    pub(crate) fn read_delta<A: Address>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
+    pub(crate) fn read_delta<A: Address, const CHECKED: bool>(&mut self, reader: &mut Reader<'_>) -> Option<A> {
         let shared = usize::from(reader.u8()?);
         let (front, back) = (shared >> 4, shared & NIBBLE);
         let end = self.len.checked_sub(back).filter(|&end| front <= end && front + back >= 2)?;
         let new = reader.bytes(end - front)?;
         let old = self.bytes.get_mut(front..end)?;
-        let longest = match (new.first(), new.last()) {
-            (Some(first), Some(last)) => {
-                (front == NIBBLE || old.first() != Some(first)) && (back == NIBBLE || old.last() != Some(last))
-            }
-            _ => front == self.len.min(NIBBLE),
-        };
+        let longest = CHECKED
+            || match (new.first(), new.last()) {
+                (Some(first), Some(last)) => {
+                    (front == NIBBLE || old.first() != Some(first)) && (back == NIBBLE || old.last() != Some(last))
+                }
+                _ => front == self.len.min(NIBBLE),
+            };
         if !longest {
             return None;
         }
@@ -149,7 +150,7 @@ mod tests {
         let first = [4, 10, 0, 1, 7, 0x1c, 0xe8];
         let mut start = Previous::NONE;
         let _: SocketAddr = start.read_plain(&mut Reader::new(&first)).unwrap();
-        let delta = |bytes: &[u8]| start.clone().read_delta::<SocketAddr>(&mut Reader::new(bytes));
+        let delta = |bytes: &[u8]| start.clone().read_delta::<SocketAddr, false>(&mut Reader::new(bytes));
         assert_eq!(delta(&[0x42, 8]), Some("10.0.1.8:7400".parse().unwrap()));
         for longer in
             [&[0x32, 1, 8][..], &[0x41, 8, 0x1c], &[0x42, 7], &[0x61, 0], &[0x80], &[0x52], &[0x00], &[0x01, 1]]

@@ -162,7 +162,7 @@ impl<'a, A: Address> Iterator for Items<'a, A> {
         while !self.reader.rest().is_empty() {
             let tag = self.reader.u8()?;
             if is_update(tag) {
-                return read_update(tag, &mut self.reader, &mut self.previous).map(Item::Update);
+                return read_update::<A, true>(tag, &mut self.reader, &mut self.previous).map(Item::Update);
             }
             if let Some(item) = self.read_other(tag)? {
                 return Some(item);
@@ -177,7 +177,7 @@ impl<'a, A: Address> Items<'a, A> {
     fn are_valid(mut self) -> bool {
         while let Some(tag) = self.reader.u8() {
             let valid = if is_update(tag) {
-                read_update::<A>(tag, &mut self.reader, &mut self.previous).is_some()
+                read_update::<A, false>(tag, &mut self.reader, &mut self.previous).is_some()
             } else {
                 self.read_other(tag).is_some()
             };

@@ -33,7 +33,7 @@ pub(super) fn is_update(tag: u8) -> bool {
 }
 
 #[inline]
-pub(super) fn read_update<'a, A: Address>(
+pub(super) fn read_update<'a, A: Address, const CHECKED: bool>(
     tag: u8,
     reader: &mut Reader<'a>,
     previous: &mut Previous,
@@ -44,7 +44,8 @@ pub(super) fn read_update<'a, A: Address>(
         2 => MemberState::Dead,
         _ => MemberState::Left,
     };
-    let addr = if tag & DELTA == 0 { previous.read_plain(reader)? } else { previous.read_delta(reader)? };
+    let addr =
+        if tag & DELTA == 0 { previous.read_plain(reader)? } else { previous.read_delta::<A, CHECKED>(reader)? };
     let incarnation = if tag & HAS_INCARNATION == 0 {
         0
     } else {
