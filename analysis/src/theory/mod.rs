@@ -23,8 +23,13 @@ use phases::Model;
 /// Why there is none, as a sentence for the report.
 pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
     let config: Config = plan.protocol.config()?;
-    let Strategy::PushPull { fanout } = config.strategy else {
-        return Err("No prediction is drawn: the model covers push-pull, and this plan's strategy is push.".to_owned());
+    let other =
+        |name| Err(format!("No prediction is drawn: the model covers push-pull, and this plan's strategy is {name}."));
+    let fanout = match config.strategy {
+        Strategy::PushPull { fanout } => fanout,
+        Strategy::Push { .. } => return other("push"),
+        Strategy::Pull { .. } => return other("pull"),
+        Strategy::Eager { .. } => return other("eager"),
     };
     if !config.idle_calls {
         return Err(
