@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::clock::{boot_id, now_ns, process_cpu_ns};
-use event_log::control::{Impairment, Order, Report};
-use event_log::record::{EventKey, MemberState, Via, What};
+use event_log::control::{Order, Report};
+use event_log::record::{EventKey, What};
 use gossip_core::{Command, CommandError, Event, Input, InputError, Instant, Node, Outcome, Setup, Snapshot};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,7 +20,8 @@ use crate::control::{self, Message};
 use crate::keyring;
 use crate::recorder::Recorder;
 use crate::saved::SnapshotFile;
-use crate::socket::{GossipSocket, endpoint};
+use crate::socket::GossipSocket;
+use crate::translate::{impairment_of, on_event};
 
 /// Datagrams read before the other duties get their turn.
 const READ_BATCH: usize = 64;
@@ -482,68 +483,6 @@ fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64,
     // What the datagram told is stamped with the time at which it was read.
     while let Some(event) = node.poll_event() {
         on_event(recorder, at_ns, event);
-    }
-}
-
-fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
-    match event {
-        Event::UserEvent { id, hops, from, via, payload, .. } => {
-            let event = EventKey::new(id.origin, id.sequence);
-            debug!(event = event.0, hops, %from, ?via, len = payload.len(), "learnt of an event");
-            recorder.record(at_ns, What::EventLearnt { event, hops: u32::from(hops), from, via: via_of(via) });
-        }
-        Event::MemberChanged { addr, state, incarnation, told_by, accuser, confirmations } => {
-            info!(member = %addr, ?state, incarnation, ?told_by, ?accuser, confirmations, "member changed");
-            recorder.record(
-                at_ns,
-                What::MemberChanged { member: addr, state: state_of(state), incarnation, from: told_by },
-            );
-        }
-        Event::MemberForgotten { addr } => {
-            debug!(member = %addr, "member forgotten");
-            let what = What::MemberChanged { member: addr, state: MemberState::Forgotten, incarnation: 0, from: None };
-            recorder.record(at_ns, what);
-        }
-        Event::Refuted { claim, told_by, incarnation } => {
-            info!(?claim, %told_by, incarnation, "refuted a claim about this node");
-        }
-        Event::Joined { through } => info!(%through, "joined"),
-        Event::Rtt { addr, rtt } => debug!(member = %addr, ?rtt, "round trip"),
-        Event::Message { from, payload } => debug!(%from, len = payload.len(), "message"),
-        Event::MetadataChanged { addr } => debug!(member = %addr, "metadata changed"),
-        Event::Left => debug!("goodbye said"),
-        other => debug!(?other, "event"),
-    }
-}
-
-fn state_of(state: gossip_core::MemberState) -> MemberState {
-    match state {
-        gossip_core::MemberState::Alive => MemberState::Alive,
-        gossip_core::MemberState::Suspect => MemberState::Suspect,
-        gossip_core::MemberState::Dead => MemberState::Dead,
-        gossip_core::MemberState::Left => MemberState::Left,
-    }
-}
-
-fn via_of(via: gossip_core::Via) -> Via {
-    match via {
-        gossip_core::Via::Push => Via::Push,
-        gossip_core::Via::Pull => Via::Pull,
-        gossip_core::Via::Probe => Via::Probe,
-        gossip_core::Via::Sync => Via::Sync,
-        gossip_core::Via::Message => Via::Message,
-    }
-}
-
-fn impairment_of(impairment: Impairment) -> netem::Impairment {
-    match impairment {
-        Impairment::Loss(loss) => netem::Impairment::Loss(loss),
-        Impairment::Delay(delay) => netem::Impairment::Delay(delay),
-        Impairment::DropNext(next) => netem::Impairment::DropNext(next),
-        Impairment::Sleep(sleep) => netem::Impairment::Sleep(sleep),
-        Impairment::Block { peers, duration } => {
-            netem::Impairment::Block { peers: peers.into_iter().map(endpoint).collect(), duration: duration.get() }
-        }
     }
 }
 

@@ -163,6 +163,9 @@ impl Args {
         if let Some(directory) = snapshot.as_deref().and_then(directory).filter(|directory| !directory.is_dir()) {
             return Err(wrong("--snapshot", format!("there is no directory {}", directory.display())));
         }
+        if let Some(path) = snapshot.as_deref().filter(|path| path.is_dir()) {
+            return Err(wrong("--snapshot", format!("{} is a directory, not a file", path.display())));
+        }
         let snapshot_interval =
             self.snapshot_interval.or(file.snapshot_interval).map_or(Duration::from_secs(30), Span::get);
         if snapshot_interval < Duration::from_secs(1) {
@@ -231,6 +234,7 @@ mod tests {
             ("--bind 127.0.0.1:1 --orphan-timeout soon", &["--orphan-timeout", "soon"]),
             ("--bind 127.0.0.1:1 --config /does/not/exist", &["/does/not/exist"]),
             ("--bind 127.0.0.1:1 --snapshot /does/not/exist", &["--snapshot", "/does/not"]),
+            ("--bind 127.0.0.1:1 --snapshot /", &["--snapshot", "directory"]),
             ("--bind 127.0.0.1:1 --snapshot s --snapshot-interval 10ms", &["--snapshot-interval", "1s"]),
             ("--bind 127.0.0.1:1 --keyring /does/not/exist", &["--keyring", "/does/not/exist"]),
             ("--bind 127.0.0.1:1 --unknown", &["--unknown"]),

@@ -2,7 +2,8 @@
 //!
 //! [`agent`] is one loop around the core's four calls. It takes no decision of the protocol. Every datagram passes the fault
 //! models on its way ([`socket`]); what happens is stamped and kept ([`recorder`]) until the master asks for it over a TCP
-//! connection that never passes the fault models ([`control`]). Without a master the agent is an ordinary member.
+//! connection that never passes the fault models ([`control`]). Without a master the agent is an ordinary member. The files of
+//! its snapshot and of its keys are in [`saved`] and [`keyring`].
 
 #![forbid(unsafe_code)]
 
@@ -13,3 +14,4 @@ pub mod keyring;
 pub mod recorder;
 pub mod saved;
 pub mod socket;
+mod translate;

@@ -1,76 +1,13 @@
 //! An agent with a file of keys, which changes while it runs, and a member that this test plays.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+mod played;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use gossip_core::{Config, Input, Key, Keyring, Node, Setup};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Member {
-    node: Node<SocketAddr>,
-    socket: UdpSocket,
-    start: Instant,
-}
-
-impl Member {
-    fn new(addr: SocketAddr, keyring: &Keyring) -> Self {
-        let socket = UdpSocket::bind(addr).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
-        let setup = Setup { session: 1, keyring: Some(keyring), ..Setup::new(addr) };
-        let node = Node::new(gossip_core::Instant::ZERO, Config::local(), &setup).unwrap();
-        Self { node, socket, start: Instant::now() }
-    }
-
-    fn now(&self) -> gossip_core::Instant {
-        gossip_core::Instant::from_nanos(self.start.elapsed().as_nanos() as u64)
-    }
-
-    fn run_until(&mut self, what: &str, done: impl Fn(&Node<SocketAddr>) -> bool) {
-        let begin = Instant::now();
-        let mut buffer = [0; 2048];
-        while !done(&self.node) {
-            assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-            while let Some(transmit) = self.node.poll_transmit(self.now(), &mut buffer) {
-                let _ = self.socket.send_to(&buffer[..transmit.len], transmit.to);
-            }
-            while self.node.poll_event().is_some() {}
-            let received = self.socket.recv_from(&mut buffer);
-            let now = self.now();
-            match received {
-                Ok((len, from)) => drop(self.node.handle(now, Input::Datagram { from, bytes: &buffer[..len] })),
-                Err(_) => drop(self.node.handle(now, Input::Timeout)),
-            }
-        }
-    }
-}
-
-/// An agent, ended when it goes out of scope.
-struct Agent(Child);
-
-impl Agent {
-    fn start(addr: SocketAddr, keyring: &Path, join: SocketAddr) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gossip-node"));
-        command.args(["--bind", &addr.to_string(), "--join", &join.to_string()]).arg("--keyring").arg(keyring);
-        command.args(["--protocol", r#"{"preset":"local"}"#, "--log", "error"]);
-        Self(command.stdin(Stdio::null()).spawn().unwrap())
-    }
-
-    fn hang_up(&self) {
-        let sent = Command::new("kill").args(["-HUP", &self.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use gossip_core::{Command, Input, Key, Keyring, Setup};
+use played::{Agent, Member};
 
 fn key(id: u8) -> Key {
     Key::new(id, [id; 32])
@@ -89,21 +26,24 @@ fn an_agent_seals_and_reads_its_keys_again_when_it_is_told_to() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("keys");
     write(&file, &[1]);
-    let mut member = Member::new(here, &Keyring::new(&[key(1), key(2)]).unwrap());
-    let agent = Agent::start(there, &file, here);
+    let both = Keyring::new(&[key(1), key(2)]).unwrap();
+    let mut member = Member::new(&Setup { session: 1, keyring: Some(&both), ..Setup::new(here) });
+    let agent = Agent::start(there, Some(here), |command| {
+        command.arg("--keyring").arg(&file);
+    });
     member.run_until("they find together", |node| node.live_members() == 2);
     assert_eq!(member.node.counters().datagrams_plain, 0);
 
     write(&file, &[2, 1]);
-    agent.hang_up();
+    agent.signal("-HUP");
     let only_second = Keyring::new(&[key(2)]).unwrap();
     let now = member.now();
-    member.node.handle(now, Input::Command(gossip_core::Command::SetKeyring { keyring: Some(&only_second) })).unwrap();
+    member.node.handle(now, Input::Command(Command::SetKeyring { keyring: Some(&only_second) })).unwrap();
     let accepted = member.node.counters().datagrams_accepted;
     member.run_until("they use the second key", |node| node.counters().datagrams_accepted > accepted + 5);
 
     std::fs::write(&file, "nonsense").unwrap();
-    agent.hang_up();
+    agent.signal("-HUP");
     let accepted = member.node.counters().datagrams_accepted;
     member.run_until("it goes on with the keys that it has", |node| {
         node.counters().datagrams_accepted > accepted + 5 && node.live_members() == 2
