@@ -96,6 +96,7 @@ pub enum Command<'a, A> {
     ///   that are older than the old one are not taken in: they may be among those that were forgotten;
     /// - `events_max`, `event_bytes_max`, `seen_max`: the oldest beyond them are forgotten and counted;
     /// - `ordered_wait`, `ordered_max`: ordered events that have waited for long enough, or are too many, are delivered;
+    /// - `queries_max`: the queries of others that end first beyond it are given up and counted; this node's own stay open;
     /// - `tombstone_lifetime`: counts for the dead and departed that are remembered as well;
     /// - `members_max`: the dead and departed beyond it are forgotten, those who went first before the others, and counted;
     ///   refused if the live alone are more;

@@ -6,6 +6,13 @@
 //! deadline from it, and so runs it over UDP, in virtual time, or from a recording. The same inputs give the same bytes on
 //! every machine.
 //!
+//! What an application has of it: [`Command`]s to join, leave, start events ([`EventOptions`]: priority, lifetime, order) and queries,
+//! send messages, change metadata and configuration; [`Event`]s for what happens; [`Node::members`] and [`Node::changes_since`]
+//! to read; [`Node::snapshot`] and [`Node::restore`] for a restart; [`Counters`] for everything that is dropped or bounded. The
+//! guide (`docs/guide.md`) shows each, `docs/protocol.md` what goes over the wire.
+//!
+//! Features: `keyring` seals datagrams, `typed` carries typed payloads and records inputs. Both are off unless asked for.
+//!
 //! # From zero to a running member
 //! ```
 //! use std::net::{SocketAddr, UdpSocket};
