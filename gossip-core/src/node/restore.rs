@@ -59,9 +59,9 @@ impl<A: Address> Node<A> {
     /// Appends to `out` what this node needs to come back after a restart: its incarnation, the number of its next event, its
     /// seeds, the addresses of its members, and the identities of the events that it remembers.
     ///
-    /// Costs two to eight bytes for each member (IPv4) and about ten for each event of the last one and a half lifetimes, and some
-    /// dozens of nanoseconds for each: once a minute is nothing, once per datagram would be much. What waits for
-    /// [`poll_event`](Self::poll_event) counts as not delivered.
+    /// Costs two to eight bytes for each member (IPv4) and about five for each event of the last one and a half lifetimes, and
+    /// 20 to 35 ns for each (10,000 members: 20 to 40 kB and 0.3 ms on a machine of two cores): once a minute is nothing, once
+    /// per datagram would be much. What waits for [`poll_event`](Self::poll_event) counts as not delivered.
     pub fn snapshot(&self, now: Instant, out: &mut Vec<u8>) {
         let mut composer = Composer::begin(out, self.config.cluster);
         let own = self.members.entry(SELF);
