@@ -31,7 +31,7 @@ pub struct Setup<'a, A> {
     /// dropped as replays by everyone who remembers that life.
     #[cfg(feature = "keyring")]
     pub session: u64,
-    /// What datagrams are sealed and opened with; [`Command::SetKeyring`] replaces it.
+    /// What datagrams are sealed and opened with; [`Command::SetKeyring`](crate::Command::SetKeyring) replaces it.
     #[cfg(feature = "keyring")]
     pub keyring: Option<&'a Keyring>,
 }

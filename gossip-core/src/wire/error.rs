@@ -8,7 +8,7 @@ use crate::config::ClusterTag;
 /// Why a datagram was not accepted. Nothing of it had an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DecodeError {
-    /// Shorter than a header, or does not begin with [`MAGIC`]: not of this protocol.
+    /// Shorter than a header, or does not begin with [`MAGIC`](super::MAGIC): not of this protocol.
     Foreign,
     /// A version that this code does not read: more than one away from its own.
     Version(u8),
