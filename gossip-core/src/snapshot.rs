@@ -9,7 +9,7 @@
 //!  node:     its address, incarnation v, next sequence v, version v and length v and bytes of its metadata
 //!  seeds:    count u32, then as many addresses
 //!  members:  count u32, then as many addresses: the live, the suspected and the dead
-//!  seen:     1 + age v (ms) of the youngest start forgotten early, or 0; count u32, then for each identity of an event:
+//!  seen:     1 + age v (ms) from which on an event may be one that was forgotten, or 0; count u32, then for each identity of an event:
 //!            its origin's address, its sequence z, how long it is still remembered z (ms), its age z (ms)
 //! ```
 //! Integers are in network order; `v` is an unsigned LEB128 varint, `z` one of the zigzag form of the difference to the entry
@@ -132,7 +132,7 @@ pub struct Snapshot<'a, A> {
     pub next_sequence: u64,
     /// Its metadata then.
     pub metadata: Metadata<'a>,
-    /// Age of the youngest event whose identity was forgotten early.
+    /// From which age on an event may be one whose identity was forgotten.
     pub(crate) horizon: Option<Duration>,
     seeds: List<'a>,
     members: List<'a>,

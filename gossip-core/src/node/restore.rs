@@ -74,6 +74,9 @@ impl<A: Address> Node<A> {
         composer.addresses(members.chain(others.copied()));
         let waiting: BTreeSet<_> = self.events.iter().filter_map(undelivered).collect();
         let (horizon, seen) = self.rumors.remembered(now);
+        // What is older was refused, or delivered and forgotten: a next life may have a longer lifetime, and is not to take it for
+        // new.
+        let horizon = Some(horizon.map_or(self.config.event_lifetime, |age| age.min(self.config.event_lifetime)));
         composer.seen(horizon, seen.filter(|entry| !waiting.contains(&entry.id)));
         composer.finish();
     }

@@ -373,11 +373,16 @@ impl<A: Address> Rumors<A> {
         if let Some(age) = horizon {
             self.seen.recall_horizon(now, age.saturating_add(taken_ago));
         }
+        let mut latest = Duration::ZERO;
         for Remembered { id, remaining, age } in entries {
-            // A file may say anything; no honest one says more than this.
-            let remaining = remaining.saturating_sub(taken_ago).min(remembered(config));
+            let age = age.saturating_add(taken_ago);
+            // Copies may live for longer than the former life's configuration said. A file may say anything; no honest one says
+            // more than this. Who was heard of later is forgotten later.
+            let needed = remembered(config).saturating_sub(age);
+            let remaining = remaining.saturating_sub(taken_ago).max(needed).min(remembered(config)).max(latest);
             if !remaining.is_zero() {
-                self.seen.recall(now, Remembered { id, remaining, age: age.saturating_add(taken_ago) });
+                latest = remaining;
+                self.seen.recall(now, Remembered { id, remaining, age });
             }
         }
         self.seen.shrink(config.seen_max)

@@ -135,3 +135,24 @@ fn a_whole_cluster_restarts_without_seeds_and_without_a_storm() {
     assert!(each < 20_000, "{each} bytes per node");
     assert!(cluster.deaths().is_empty());
 }
+
+#[test]
+fn a_node_that_comes_back_with_a_longer_lifetime_of_events_delivers_none_of_them_twice() {
+    // Its identity is forgotten after 45 s, and others tell the event for 60 s.
+    let short = Config { event_lifetime: S(30), ..Config::lan() };
+    for (seed, taken_after, cut_off) in [(10, 50, 0), (11, 5, 45)] {
+        let mut cluster = Cluster::converged(seed, Config::lan(), 8);
+        cluster.command(5, Command::Reconfigure { config: &short }).unwrap();
+        let id = cluster.start_event(1, b"once");
+        cluster.run_for(S(taken_after));
+        assert_eq!(deliveries(&cluster, 5), [id]);
+        let bytes = snapshot(&cluster, 5);
+        cluster.crash(5);
+        cluster.restore(5, &bytes, S(0));
+        cluster.block(&[5], &[1, 2, 3, 4, 6, 7, 8]);
+        cluster.run_for(S(cut_off));
+        cluster.unblock_all();
+        cluster.run_for(S(9));
+        assert_eq!(deliveries(&cluster, 5), [], "after {taken_after} s");
+    }
+}
