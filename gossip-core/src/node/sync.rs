@@ -301,9 +301,14 @@ impl<A: Address> Node<A> {
 
     /// Symbols that fit into one datagram.
     fn symbols_per_datagram(&self) -> u32 {
+        self.symbols_in(self.config.datagram_max)
+    }
+
+    /// Symbols that fit into a datagram of so many bytes, sealed or not.
+    pub(super) fn symbols_in(&self, len: usize) -> u32 {
         // Beside the message: which buckets, from which symbol on, how many bytes.
         let taken = SEALED_HEADER_LEN + TAG_LEN + message_max::<A>() + 8;
-        let room = self.config.datagram_max.saturating_sub(taken);
+        let room = len.saturating_sub(taken);
         ((room / Symbol::LEN) as u32).clamp(1, SYMBOLS_PER_DATAGRAM_MAX)
     }
 

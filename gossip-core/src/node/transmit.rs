@@ -15,6 +15,8 @@ use crate::suspicion::Suspicion;
 use crate::sync;
 use crate::time::Instant;
 use crate::wire::{Encoder, Item, Message, Part, Response, SYMBOL_LEN, Update};
+#[cfg(feature = "keyring")]
+use crate::wire::{SEALED_HEADER_LEN, TAG_LEN};
 
 /// A message that waits to be pulled. Only what cannot be looked up later is kept.
 #[derive(Debug, Clone)]
@@ -181,6 +183,8 @@ impl<A: Address> Node<A> {
                 self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, digests: &digests[..4 << bits] })
             }
             Outgoing::Sketch { to, bits, buckets, first, symbols, datagrams } => {
+                // The buffer may be shorter than the configuration says, or that have changed since the sketch was asked for.
+                let symbols = symbols.min(self.symbols_in(buffer.len() + self.seal_len()));
                 let mut bytes = [0; SYMBOLS_PER_DATAGRAM_MAX as usize * SYMBOL_LEN];
                 let len = self.write_symbols(bits, buckets, first, symbols, &mut bytes);
                 if datagrams > 1 {
@@ -198,6 +202,15 @@ impl<A: Address> Node<A> {
             }
             Outgoing::Page { to, list, cursor } => self.encode_page(now, buffer, to, list, cursor),
         }
+    }
+
+    /// Bytes that a seal takes of each datagram, if they are sealed.
+    fn seal_len(&self) -> usize {
+        #[cfg(feature = "keyring")]
+        if self.sealing.seals() {
+            return SEALED_HEADER_LEN + TAG_LEN;
+        }
+        0
     }
 
     /// Begins a datagram, or what is to be sealed of it.
@@ -312,14 +325,20 @@ impl<A: Address> Node<A> {
         let mut encoder = self.encoder(buffer, &message)?;
         self.push_about_receiver(&mut encoder, to);
         let before = encoder.room();
+        // What does not even fit into a datagram of its own is passed over: it must not be in the way of the others.
+        let empty = if now_wanted.is_empty() { before } else { usize::MAX };
         let mut member = |&slot: &Slot| {
-            // What was forgotten meanwhile is passed over.
+            // So is what was forgotten meanwhile.
             self.members.get(slot).is_none()
                 || encoder.push(&Item::Update(told(&self.members, slot, self.suspicions.get(&slot))))
+                || encoder.room() >= empty
         };
         let sent = members.iter().take_while(|slot| member(slot)).count();
         let members = &members[sent..];
-        let mut event = |&slot: &u32| self.rumors.told(now, slot).is_none_or(|rumor| encoder.push(&Item::Rumor(rumor)));
+        let mut event = |&slot: &u32| {
+            let told = self.rumors.told(now, slot);
+            told.is_none_or(|rumor| encoder.push(&Item::Rumor(rumor)) || encoder.room() >= empty)
+        };
         let sent = if members.is_empty() { events.iter().take_while(|slot| event(slot)).count() } else { 0 };
         let events = &events[sent..];
         let rest = !(later_wanted.is_empty() && members.is_empty() && events.is_empty());

@@ -63,6 +63,8 @@ pub struct Cluster {
     pub datagrams: u64,
     pub bytes: u64,
     pub largest: usize,
+    /// Bytes that are offered for a datagram.
+    pub buffer: usize,
     /// Datagrams that a node refused.
     pub refused: u64,
     /// Probability of loss, and one-way latency from one to another.
@@ -98,6 +100,7 @@ impl Cluster {
             datagrams: 0,
             bytes: 0,
             largest: 0,
+            buffer: 1500,
             refused: 0,
             loss: 0.0,
             duplicates: 0.0,
@@ -416,7 +419,7 @@ impl Cluster {
     }
 
     fn drain(&mut self, addr: u16) {
-        let mut buffer = [0; 1500];
+        let mut buffer = vec![0; self.buffer];
         let now = self.now;
         let host = self.hosts.get_mut(&addr).expect("a node of the cluster");
         let mut out = Vec::new();

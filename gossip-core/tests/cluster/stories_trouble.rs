@@ -162,3 +162,22 @@ fn a_herd_of_joins_through_one_slow_seed_is_let_in_at_a_bounded_cost() {
     let suspected = cluster.up().flat_map(|(_, host)| &host.changes).filter(|change| change.2 == MemberState::Suspect);
     assert_eq!(suspected.count(), 0);
 }
+
+#[test]
+fn two_sides_reconcile_through_buffers_that_are_shorter_than_the_datagrams_of_the_configuration() {
+    let config = Config { probe_interval: S(30), probe_timeout: S(20), ..Config::lan() };
+    let mut cluster = Cluster::converged(70, config, 2);
+    cluster.buffer = 512;
+    cluster.block(&[1], &[2]);
+    // So many that a sketch is shorter than a list, and some that do not fit into the buffer.
+    let mut ids = Vec::new();
+    for addr in [1, 2] {
+        cluster.start_event(addr, &[b'!'; 900]);
+        ids.extend((0..150).map(|_| cluster.start_event(addr, &[b'.'; 100])));
+    }
+    // Until they were told as often as they are to be, to nobody.
+    cluster.run_for(S(15));
+    cluster.unblock_all();
+    cluster.run_for(S(20));
+    ids.into_iter().for_each(|id| cluster.assert_delivered_once(id));
+}
