@@ -40,7 +40,7 @@ struct Subject<A: World> {
     longest_metadata: usize,
     now: Instant,
     incarnation: u32,
-    /// When an event was heard that was not delivered since.
+    /// When an event was heard for the first time since it was delivered.
     heard: BTreeMap<EventId<A>, Instant>,
     /// When an event was heard that was delivered, or started, and how many identities had been forgotten early before that input.
     delivered: BTreeMap<EventId<A>, (Instant, u64)>,
@@ -362,7 +362,11 @@ impl<A: World> Subject<A> {
         let heard = self.heard.remove(&id).unwrap_or(self.now);
         if let Some((at, forgotten_then)) = self.delivered.insert(id, (heard, self.forgotten)) {
             let window = self.config.event_lifetime + self.config.event_lifetime / 2;
-            assert!(heard >= at + window || forgotten > forgotten_then, "{id:?} again after {:?}", heard.since(at));
+            assert!(
+                self.now >= at + window || forgotten > forgotten_then,
+                "{id:?} again after {:?}",
+                self.now.since(at)
+            );
         }
     }
 
