@@ -161,10 +161,12 @@ impl<A: Address> Node<A> {
 
     /// Symbols came of the sketch for which this node asked; `digest` is that of all that the peer knew then.
     pub(super) fn on_sync_sketch(&mut self, from: A, digest: u32, bits: u8, buckets: u64, first: u32, symbols: &[u8]) {
-        let asked = self.sync.running.take().filter(|exchange| {
+        // What nobody asked for leaves the exchange that runs as it is.
+        let few = symbols.len() <= SYMBOLS_PER_DATAGRAM_MAX as usize * Symbol::LEN;
+        let asked = self.sync.running.take_if(|exchange| {
             let next = first == 0
                 || (first as usize == exchange.symbols.len() && (exchange.bits, exchange.buckets) == (bits, buckets));
-            exchange.peer == from && exchange.expected > 0 && next
+            exchange.peer == from && exchange.expected > 0 && next && few
         });
         let Some(mut exchange) = asked else {
             self.counters.syncs_refused += 1;

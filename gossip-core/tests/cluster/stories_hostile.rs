@@ -11,7 +11,7 @@ use crate::network::Cluster;
 const S: fn(u64) -> Duration = Duration::from_secs;
 
 /// A datagram of this cluster with whatever it is to tell.
-fn forge(cluster: &Cluster, message: &Message<'_, u16>, items: &[Item<'_, u16>]) -> Vec<u8> {
+pub(crate) fn forge(cluster: &Cluster, message: &Message<'_, u16>, items: &[Item<'_, u16>]) -> Vec<u8> {
     let mut buffer = [0; 1400];
     let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, cluster.config.cluster, sender, message).expect("it fits");
@@ -155,4 +155,20 @@ fn a_flood_of_anti_entropy_is_answered_a_few_times_a_round() {
     let before = cluster.bytes;
     cluster.inject(2, 99, &bytes);
     assert!(cluster.bytes - before > 50_000, "and again in the next round");
+}
+
+#[test]
+fn a_stranger_does_not_stop_an_exchange() {
+    let mut cluster = Cluster::converged(61, Config::lan(), 4);
+    cluster.run_for(S(30));
+    let opened = cluster.host(2).node.counters().syncs_opened;
+    let call = forge(&cluster, &Message::Gossip { answer: false }, &[]);
+    cluster.inject(2, 1, &call);
+    assert_eq!(cluster.host(2).node.counters().syncs_opened, opened + 1, "its digest is another");
+    let refused = cluster.host(2).node.counters().syncs_refused;
+    let sketch = forge(&cluster, &Message::SyncSketch { bits: 0, buckets: 1, first: 0, symbols: &[] }, &[]);
+    cluster.inject(2, 99, &sketch);
+    assert_eq!(cluster.host(2).node.counters().syncs_refused, refused + 1);
+    cluster.inject(2, 1, &sketch);
+    assert_eq!(cluster.host(2).node.counters().syncs_refused, refused + 1, "this one was asked for");
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use gossip_core::wire::{Encoder, Item, Message, Part, Response, Rumor, RumorKind, Sender, Terms};
+use gossip_core::wire::{Item, Message, Part, Response, Rumor, RumorKind, Terms};
 use gossip_core::{
     Command, CommandError, Config, Counters, Event, EventId, InputError, Outcome, Priority, QueryOptions, Strategy,
     event_payload_max,
 };
 
 use crate::network::Cluster;
+use crate::stories_hostile::forge;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -188,16 +189,6 @@ fn what_cannot_be_asked_or_answered_is_refused_with_the_limit() {
     assert_eq!(cluster.host(1).answers.iter().map(|(.., answer)| answer.len()).collect::<Vec<_>>(), [max]);
     assert!(cluster.largest <= 1400, "{} bytes", cluster.largest);
     ask(&mut cluster, 1, S(1), PLAIN);
-}
-
-/// A datagram of this cluster with whatever it is to tell.
-fn forge(cluster: &Cluster, message: &Message<'_, u16>, items: &[Item<'_, u16>]) -> Vec<u8> {
-    let mut buffer = [0; 1400];
-    let sender = Sender { incarnation: 0, digest: 0 };
-    let mut encoder = Encoder::new(&mut buffer, cluster.config.cluster, sender, message).expect("it fits");
-    items.iter().for_each(|item| assert!(encoder.push(item)));
-    let len = encoder.finish();
-    buffer[..len].to_vec()
 }
 
 #[test]
