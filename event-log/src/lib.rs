@@ -7,8 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod circumstances;
 pub mod clock;
 pub mod control;
+pub mod folder;
+#[cfg(feature = "keyring")]
+pub mod keyring;
 #[cfg(feature = "tokio")]
 pub mod lines;
 pub mod manifest;
@@ -16,11 +20,12 @@ pub mod plan;
 pub mod protocol;
 pub mod read;
 pub mod record;
+pub mod trace;
 pub mod write;
 
 /// Version of everything in this crate that is stored or sent: `major.minor`. A reader refuses a major version that it
 /// does not know and ignores fields that it does not know.
-pub const SCHEMA: Version = Version { major: 1, minor: 0 };
+pub const SCHEMA: Version = Version { major: 1, minor: 1 };
 
 /// A schema version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

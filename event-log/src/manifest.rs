@@ -34,6 +34,28 @@ pub struct Manifest {
     pub started: String,
     /// Start on the master's monotonic clock, nanoseconds: the zero of the result's time axis.
     pub started_ns: u64,
+    /// SHA-256 of the records, hexadecimal: what `tail -n +2 records.jsonl | sha256sum` prints. A function of plan, seed and version
+    /// alone, since the manifest is not in it. Only simulated results have one: real clusters never run twice alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_hash: Option<String>,
+    /// What the simulation took, once it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
+}
+
+/// What a simulation took. Nothing of this decides what is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Simulation {
+    /// Records of the log.
+    pub records: u64,
+    /// Simulated time over all runs, nanoseconds.
+    pub virtual_ns: u64,
+    /// Steps of all runs: datagrams that arrived, timers, orders.
+    pub steps: u64,
+    /// Wall time, nanoseconds.
+    pub wall_ns: u64,
+    /// Threads over which the runs were spread.
+    pub threads: u32,
 }
 
 /// The machine of the master.

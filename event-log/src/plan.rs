@@ -2,10 +2,14 @@
 //!
 //! A plan is TOML. Unknown keys are refused, every value is checked while it is read, and an error names the file, the
 //! line, the value and what would be right. Here are the types; `parse` reads a file and words its errors, `check`
-//! holds the rules that one value alone cannot show.
+//! holds the rules that one value alone cannot show. [`schedule`] and [`origins`] draw from the seed whom a plan strikes and who starts
+//! its events.
 
 mod check;
+pub mod network;
+pub mod origins;
 mod parse;
+pub mod schedule;
 
 use std::fmt;
 
@@ -13,12 +17,16 @@ use netem::spec::{Delay, DropNext, Loss, Sleep, Span};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use network::Network;
 pub use parse::PlanError;
 
 use crate::protocol::Protocol;
 
-/// The largest cluster that a plan may ask for.
+/// The largest cluster of real nodes that a plan may ask for.
 pub const SIZE_MAX: u32 = 4096;
+
+/// The largest simulated cluster.
+pub const SIM_SIZE_MAX: u32 = 1_000_000;
 
 /// The largest number of events in one run.
 pub const EVENTS_MAX: u32 = 100_000;
@@ -37,15 +45,43 @@ pub struct Plan {
     pub seed: u64,
     /// The cluster.
     pub cluster: Cluster,
+    /// The network between the nodes; only the simulator has a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// How the nodes gossip.
     #[serde(default)]
     pub protocol: Protocol,
     /// The events.
     #[serde(default)]
     pub events: Events,
+    /// What is recorded beside the events.
+    #[serde(default, skip_serializing_if = "Recording::is_default")]
+    pub record: Recording,
     /// Sets of faults, each to be run at every size. None means one setting without faults.
     #[serde(default = "default_settings", rename = "setting")]
     pub settings: Vec<Setting>,
+}
+
+/// What the nodes record beside what they tell the master. No effect in virtual time, where a run repeats itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    /// All that each node is given and gives back, in `inputs/<node>.<life>.rec` of the result: `gossip-sim inputs` lives it again.
+    pub inputs: bool,
+    /// The longest that the recording of one node's life becomes, MiB.
+    pub inputs_max_mib: u32,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { inputs: false, inputs_max_mib: 64 }
+    }
+}
+
+impl Recording {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The cluster's sizes and the patience with it.
@@ -57,6 +93,27 @@ pub struct Cluster {
     /// How long to wait until every node sees every node.
     #[serde(default = "default_convergence_limit")]
     pub convergence_limit: Span,
+    /// How the nodes come to know each other before the first event.
+    #[serde(default, skip_serializing_if = "Start::is_joined")]
+    pub start: Start,
+}
+
+/// How the nodes of a cluster come to know each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// They join, each through up to three that are there already.
+    #[default]
+    Joined,
+    /// They know each other from birth: for simulated clusters that would take too long to join, or whose joining is not the
+    /// question.
+    Preloaded,
+}
+
+impl Start {
+    fn is_joined(&self) -> bool {
+        *self == Self::Joined
+    }
 }
 
 /// The workload: events, one after the other, each at a node chosen by the seed.
@@ -88,10 +145,13 @@ pub struct Setting {
     /// The faults; none for the reference.
     #[serde(default, rename = "fault")]
     pub faults: Vec<Fault>,
+    /// The network under this setting, instead of the plan's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
-/// One fault: what, to whom, when. Exactly one of `loss`, `delay`, `drop_next`, `sleep`, `partition`, `leave` and
-/// `crash`.
+/// One fault: what, to whom, when. Exactly one of `loss`, `delay`, `drop_next`, `sleep`, `partition`, `leave`,
+/// `crash` and `churn`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -116,6 +176,9 @@ pub struct Fault {
     /// Killed without a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
+    /// Nodes come and go at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub churn: Option<Churn>,
     /// Whom it strikes.
     #[serde(default)]
     pub nodes: Nodes,
@@ -151,10 +214,34 @@ pub struct Partition {
 #[serde(deny_unknown_fields, expecting = "{}: a leave has no parameters")]
 pub struct Leave {}
 
-/// A crash. It has no parameters: `crash = {}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "{}: a crash has no parameters")]
-pub struct Crash {}
+/// A crash. `crash = {}` is for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crash {
+    /// After so long the node is started again at its old address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Span>,
+    /// Whether it comes back with what it knew when it crashed, rather than with nothing.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub snapshot: bool,
+}
+
+/// Nodes come and go, each kind as a Poisson process of its own. Who goes is drawn among the nodes that no other fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Churn {
+    /// New nodes per second, on average.
+    #[serde(default)]
+    pub joins: f64,
+    /// Goodbyes per second.
+    #[serde(default)]
+    pub leaves: f64,
+    /// Crashes per second.
+    #[serde(default)]
+    pub crashes: f64,
+    /// For how long.
+    pub duration: Span,
+}
 
 /// What a fault does, once it is known that exactly one thing was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -172,7 +259,9 @@ pub enum Action {
     /// See [`Fault::leave`].
     Leave,
     /// See [`Fault::crash`].
-    Crash,
+    Crash(Crash),
+    /// See [`Fault::churn`].
+    Churn(Churn),
 }
 
 impl Fault {
@@ -188,14 +277,15 @@ impl Fault {
             self.sleep.map(|x| ("sleep", Action::Sleep(x))),
             self.partition.map(|x| ("partition", Action::Partition(x))),
             self.leave.map(|_| ("leave", Action::Leave)),
-            self.crash.map(|_| ("crash", Action::Crash)),
+            self.crash.map(|x| ("crash", Action::Crash(x))),
+            self.churn.map(|x| ("churn", Action::Churn(x))),
         ]
         .into_iter()
         .flatten()
         .collect();
         match given.as_slice() {
             [(_, action)] => Ok(*action),
-            [] => Err("a fault needs one of loss, delay, drop_next, sleep, partition, leave, crash".to_owned()),
+            [] => Err("a fault needs one of loss, delay, drop_next, sleep, partition, leave, crash, churn".to_owned()),
             several => {
                 let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
                 Err(format!("one fault does one thing, this one asks for {}", names.join(" and ")))
@@ -215,7 +305,21 @@ impl fmt::Display for Fault {
             Ok(Action::Sleep(sleep)) => write!(f, "sleep {}", sleep.duration)?,
             Ok(Action::Partition(partition)) => write!(f, "partition for {}", partition.duration)?,
             Ok(Action::Leave) => f.write_str("leave")?,
-            Ok(Action::Crash) => f.write_str("crash")?,
+            Ok(Action::Crash(Crash { restart: None, .. })) => f.write_str("crash")?,
+            Ok(Action::Crash(Crash { restart: Some(after), snapshot: false })) => {
+                write!(f, "crash and restart {after} later")?;
+            }
+            Ok(Action::Crash(Crash { restart: Some(after), snapshot: true })) => {
+                write!(f, "crash and restart from a snapshot {after} later")?;
+            }
+            Ok(Action::Churn(churn)) => {
+                write!(f, "churn for {}:", churn.duration)?;
+                let kinds = [(churn.joins, "joins"), (churn.leaves, "leaves"), (churn.crashes, "crashes")];
+                let kinds =
+                    kinds.iter().filter(|(rate, _)| *rate > 0.0).map(|(rate, kind)| format!(" {rate} {kind}/s"));
+                f.write_str(&kinds.collect::<Vec<_>>().join(","))?;
+                return if self.at.get().is_zero() { Ok(()) } else { write!(f, " after {}", self.at) };
+            }
             Err(reason) => return f.write_str(&reason),
         }
         match &self.nodes {
@@ -282,6 +386,12 @@ impl Plan {
         self.settings.iter().find(|setting| setting.name == name)
     }
 
+    /// The network under a setting: its own, else the plan's, else the default one.
+    #[must_use]
+    pub fn network(&self, setting: &Setting) -> Network {
+        setting.network.clone().or_else(|| self.network.clone()).unwrap_or_default()
+    }
+
     /// SHA-256 of the plan's canonical JSON (defaults written out, no spaces), hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
@@ -305,5 +415,5 @@ fn default_convergence_limit() -> Span {
 }
 
 fn default_settings() -> Vec<Setting> {
-    vec![Setting { name: "no faults".to_owned(), faults: Vec::new() }]
+    vec![Setting { name: "no faults".to_owned(), faults: Vec::new(), network: None }]
 }

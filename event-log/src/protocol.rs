@@ -1,7 +1,5 @@
 //! The TOML form of the protocol's configuration: a preset and what differs from it.
 
-use core::time::Duration;
-
 pub use gossip_core::{Config, Strategy};
 use netem::spec::Span;
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,8 @@ pub enum Preset {
     Wan,
     /// One machine: see [`Config::local`].
     Local,
+    /// Synchronous rounds, for comparisons with theory: see [`Config::lab`].
+    Lab,
 }
 
 /// How rumors spread, by name.
@@ -33,7 +33,8 @@ pub enum StrategyName {
     Eager,
 }
 
-/// The configuration of a node. Every value is optional; what is not given is the preset's.
+/// The configuration of a node. Every value is optional; what is not given is the preset's. All values of [`Config`] are here;
+/// `docs/configuration.md` says what each costs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Protocol {
@@ -45,6 +46,10 @@ pub struct Protocol {
     /// Time between two gossip rounds of a node (T_g).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gossip_interval: Option<Span>,
+    /// Whether all nodes begin their rounds at the multiples of the interval, as the theory of synchronous rounds has it; only nodes
+    /// that share a clock do so together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aligned_rounds: Option<bool>,
     /// How rumors spread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyName>,
@@ -57,33 +62,102 @@ pub struct Protocol {
     /// Most datagrams that the eager strategy sends in one gossip interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forwards_max: Option<u16>,
+    /// Multiplier λ of the retransmit limit λ·⌈log10(N + 1)⌉.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retransmit_multiplier: Option<u8>,
     /// SWIM's protocol period (T').
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_interval: Option<Span>,
     /// How long a probe waits for its answer before it asks others to probe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_timeout: Option<Span>,
+    /// Least time to which measured round trips shorten `probe_timeout`; equal to it: nothing is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_timeout_min: Option<Span>,
     /// How many others are asked to probe (SWIM's k).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub indirect_probes: Option<u8>,
-    /// Multiplier of the suspicion timeout.
+    /// Pings within one probe timeout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_pings: Option<u8>,
+    /// Whether a helper that pinged in vain confirms the suspicion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub helpers_confirm: Option<bool>,
+    /// Multiplier α of the suspicion timeout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspicion_multiplier: Option<u8>,
     /// Shortest suspicion timeout, however small the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspicion_min: Option<Span>,
-    /// Multiplier λ of the retransmit limit λ·⌈log10(N + 1)⌉.
+    /// β: how much longer an unconfirmed suspicion lasts. 1 is plain SWIM.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub retransmit_multiplier: Option<u8>,
+    pub suspicion_max_multiplier: Option<u8>,
+    /// K: independent confirmations after which the timeout is the shortest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspicion_confirmations: Option<u8>,
+    /// S: greatest local health score. 0 switches LHA-Probe off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awareness_max: Option<u8>,
+    /// Whether a suspect is told first of all that it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buddy_system: Option<bool>,
+    /// Whether a node that was stalled or cut off holds its accusations back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_doubt: Option<bool>,
     /// Least time between two anti-entropy exchanges that a node starts while rumors are still spreading.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_interval: Option<Span>,
     /// For how long an event is kept and told to those who missed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_lifetime: Option<Span>,
+    /// Most events kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events_max: Option<u32>,
+    /// Most bytes of event payloads kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_bytes_max: Option<u32>,
+    /// Most event identities remembered so as to deliver once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_max: Option<u32>,
+    /// For how long an ordered event waits for an earlier one that is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_wait: Option<Span>,
+    /// Most ordered events that wait at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_max: Option<u32>,
+    /// Most open queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries_max: Option<u32>,
+    /// Answers to a query that all members together send in a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers_per_second_max: Option<u32>,
+    /// For how long the dead and the departed are remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tombstone_lifetime: Option<Span>,
+    /// Most members, the dead and departed included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members_max: Option<u32>,
+    /// Most members whose network coordinates are remembered; 0: no coordinates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coordinates_max: Option<u32>,
+    /// Longest metadata of a member, bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_max: Option<u16>,
+    /// Whether an index of the members' names is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<bool>,
+    /// Most changes of the membership that are kept for readers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_max: Option<u32>,
     /// The largest datagram sent, UDP payload bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagram_max: Option<u16>,
+    /// Most datagrams sent per second; 0: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datagrams_per_second_max: Option<u32>,
+    /// Most datagrams waiting to be sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transmits_max: Option<u32>,
 }
 
 impl Protocol {
@@ -96,24 +170,14 @@ impl Protocol {
             Preset::Lan => Config::lan(),
             Preset::Wan => Config::wan(),
             Preset::Local => Config::local(),
+            Preset::Lab => Config::lab(),
         };
         if let Some(name) = &self.cluster {
             config.cluster = gossip_core::ClusterTag::from_name(name);
         }
-        set_span(&mut config.gossip_interval, self.gossip_interval);
-        set_span(&mut config.probe_interval, self.probe_interval);
-        set_span(&mut config.probe_timeout, self.probe_timeout);
-        set_span(&mut config.suspicion_min, self.suspicion_min);
-        set_span(&mut config.sync_interval, self.sync_interval);
-        set_span(&mut config.event_lifetime, self.event_lifetime);
-        set(&mut config.idle_calls, self.idle_calls);
-        set(&mut config.forwards_max, self.forwards_max);
-        set(&mut config.indirect_probes, self.indirect_probes);
-        set(&mut config.suspicion_multiplier, self.suspicion_multiplier);
-        set(&mut config.retransmit_multiplier, self.retransmit_multiplier);
-        if let Some(bytes) = self.datagram_max {
-            config.datagram_max = usize::from(bytes);
-        }
+        self.set_times(&mut config);
+        self.set_choices(&mut config);
+        self.set_bounds(&mut config);
         let fanout = self.fanout.unwrap_or_else(|| config.strategy.fanout());
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
@@ -124,6 +188,51 @@ impl Protocol {
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }
+
+    fn set_times(&self, config: &mut Config) {
+        set(&mut config.gossip_interval, self.gossip_interval.map(Span::get));
+        set(&mut config.probe_interval, self.probe_interval.map(Span::get));
+        set(&mut config.probe_timeout, self.probe_timeout.map(Span::get));
+        set(&mut config.probe_timeout_min, self.probe_timeout_min.map(Span::get));
+        set(&mut config.suspicion_min, self.suspicion_min.map(Span::get));
+        set(&mut config.sync_interval, self.sync_interval.map(Span::get));
+        set(&mut config.event_lifetime, self.event_lifetime.map(Span::get));
+        set(&mut config.ordered_wait, self.ordered_wait.map(Span::get));
+        set(&mut config.tombstone_lifetime, self.tombstone_lifetime.map(Span::get));
+    }
+
+    fn set_choices(&self, config: &mut Config) {
+        set(&mut config.aligned_rounds, self.aligned_rounds);
+        set(&mut config.idle_calls, self.idle_calls);
+        set(&mut config.forwards_max, self.forwards_max);
+        set(&mut config.retransmit_multiplier, self.retransmit_multiplier);
+        set(&mut config.indirect_probes, self.indirect_probes);
+        set(&mut config.probe_pings, self.probe_pings);
+        set(&mut config.helpers_confirm, self.helpers_confirm);
+        set(&mut config.suspicion_multiplier, self.suspicion_multiplier);
+        set(&mut config.suspicion_max_multiplier, self.suspicion_max_multiplier);
+        set(&mut config.suspicion_confirmations, self.suspicion_confirmations);
+        set(&mut config.awareness_max, self.awareness_max);
+        set(&mut config.buddy_system, self.buddy_system);
+        set(&mut config.self_doubt, self.self_doubt);
+        set(&mut config.answers_per_second_max, self.answers_per_second_max);
+        set(&mut config.names, self.names);
+        set(&mut config.datagrams_per_second_max, self.datagrams_per_second_max);
+    }
+
+    fn set_bounds(&self, config: &mut Config) {
+        set(&mut config.events_max, self.events_max.map(count));
+        set(&mut config.event_bytes_max, self.event_bytes_max.map(count));
+        set(&mut config.seen_max, self.seen_max.map(count));
+        set(&mut config.ordered_max, self.ordered_max.map(count));
+        set(&mut config.queries_max, self.queries_max.map(count));
+        set(&mut config.members_max, self.members_max.map(count));
+        set(&mut config.coordinates_max, self.coordinates_max.map(count));
+        set(&mut config.metadata_max, self.metadata_max.map(usize::from));
+        set(&mut config.changes_max, self.changes_max.map(count));
+        set(&mut config.datagram_max, self.datagram_max.map(usize::from));
+        set(&mut config.transmits_max, self.transmits_max.map(count));
+    }
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {
@@ -132,6 +241,6 @@ fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-fn set_span(field: &mut Duration, value: Option<Span>) {
-    set(field, value.map(Span::get));
+fn count(value: u32) -> usize {
+    usize::try_from(value).expect("a count of 32 bits fits into memory addresses")
 }

@@ -95,37 +95,108 @@ pub fn read(path: &Path) -> Result<Log, ReadError> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_from(file: &str, mut input: impl BufRead) -> Result<Log, ReadError> {
-    let mut buffer = Vec::new();
-    let mut next = |buffer: &mut Vec<u8>, line| {
-        buffer.clear();
-        let length = input.by_ref().take(LINE_LENGTH_MAX as u64).read_until(b'\n', buffer);
-        length.map_err(|source| ReadError::Io { file: file.to_owned(), source })?;
-        let complete = buffer.last() == Some(&b'\n');
-        if !complete && buffer.len() == LINE_LENGTH_MAX {
-            let message = format!("a line of more than {LINE_LENGTH_MAX} bytes: this is no log");
-            return Err(ReadError::Line { file: file.to_owned(), line, message });
-        }
-        Ok(complete)
-    };
-    if !next(&mut buffer, 1)? {
-        return Err(ReadError::Empty { file: file.to_owned() });
+pub fn read_from(file: &str, input: impl BufRead) -> Result<Log, ReadError> {
+    let mut lines = Vec::new();
+    let Summary { manifest, truncated, unknown } = visit_from(file, input, &mut lines)?;
+    Ok(Log { manifest, lines, truncated, unknown })
+}
+
+/// Is shown the lines of a log one after the other, so that a long log need not be in memory.
+pub trait Visit {
+    /// The next line after the manifest.
+    fn line(&mut self, line: Line);
+}
+
+impl Visit for Vec<Line> {
+    fn line(&mut self, line: Line) {
+        self.push(line);
     }
-    let mut log = Log { manifest: manifest(file, &buffer)?, lines: Vec::new(), truncated: false, unknown: 0 };
+}
+
+/// A log without its lines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The first line.
+    pub manifest: Manifest,
+    /// See [`Log::truncated`].
+    pub truncated: bool,
+    /// See [`Log::unknown`].
+    pub unknown: u64,
+}
+
+/// Reads the manifest of the log at `path` and nothing else.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn manifest_of(path: &Path) -> Result<Manifest, ReadError> {
+    let file = path.display().to_string();
+    let open = File::open(path).map_err(|source| ReadError::Io { file: file.clone(), source })?;
+    let mut lines = Lines { file: &file, input: BufReader::new(open), buffer: Vec::new() };
+    lines.first()
+}
+
+/// Shows the lines of the log at `path` to `visitor`.
+///
+/// # Errors
+/// As [`read`].
+pub fn visit(path: &Path, visitor: &mut impl Visit) -> Result<Summary, ReadError> {
+    let file = path.display().to_string();
+    let open = File::open(path).map_err(|source| ReadError::Io { file: file.clone(), source })?;
+    visit_from(&file, BufReader::with_capacity(1 << 18, open), visitor)
+}
+
+/// Shows the lines of the log in `input` to `visitor`.
+///
+/// # Errors
+/// As [`read`].
+pub fn visit_from(file: &str, input: impl BufRead, visitor: &mut impl Visit) -> Result<Summary, ReadError> {
+    let mut lines = Lines { file, input, buffer: Vec::new() };
+    let mut summary = Summary { manifest: lines.first()?, truncated: false, unknown: 0 };
     for number in 2.. {
-        if !next(&mut buffer, number)? {
-            log.truncated = !buffer.is_empty();
+        if !lines.next(number)? {
+            summary.truncated = !lines.buffer.is_empty();
             break;
         }
-        match serde_json::from_slice(&buffer) {
-            Ok(line) => log.lines.push(line),
-            Err(_) if log.manifest.schema.minor > SCHEMA.minor && is_some_record(&buffer) => log.unknown += 1,
+        match serde_json::from_slice(&lines.buffer) {
+            Ok(line) => visitor.line(line),
+            Err(_) if summary.manifest.schema.minor > SCHEMA.minor && is_some_record(&lines.buffer) => {
+                summary.unknown += 1;
+            }
             Err(error) => {
                 return Err(ReadError::Line { file: file.to_owned(), line: number, message: error.to_string() });
             }
         }
     }
-    Ok(log)
+    Ok(summary)
+}
+
+/// The lines of a file, each of bounded length.
+struct Lines<'a, R> {
+    file: &'a str,
+    input: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<'_, R> {
+    fn first(&mut self) -> Result<Manifest, ReadError> {
+        if !self.next(1)? {
+            return Err(ReadError::Empty { file: self.file.to_owned() });
+        }
+        manifest(self.file, &self.buffer)
+    }
+
+    /// Reads line `line` into the buffer; false when it has no end, which only the last line may not have.
+    fn next(&mut self, line: usize) -> Result<bool, ReadError> {
+        self.buffer.clear();
+        let length = self.input.by_ref().take(LINE_LENGTH_MAX as u64).read_until(b'\n', &mut self.buffer);
+        length.map_err(|source| ReadError::Io { file: self.file.to_owned(), source })?;
+        let complete = self.buffer.last() == Some(&b'\n');
+        if !complete && self.buffer.len() == LINE_LENGTH_MAX {
+            let message = format!("a line of more than {LINE_LENGTH_MAX} bytes: this is no log");
+            return Err(ReadError::Line { file: self.file.to_owned(), line, message });
+        }
+        Ok(complete)
+    }
 }
 
 /// The first line. Its version is looked at before the rest, which another major version may have changed.

@@ -5,6 +5,8 @@
 //! did is stamped at the master. On one machine all containers and processes share this clock, so the stamps compare
 //! without a correction. A node on another machine has an offset, which the master estimates over the control connection
 //! and notes as [`What::ClockOffset`]; `at_ns + offset_ns` is then the time on the master's clock, within `error_ns`.
+//! In a simulated result all stamps are virtual time, which is exact whatever the nodes' own clocks say; each run has a stretch of
+//! it to itself.
 //!
 //! # Order
 //! Lines stand in the order in which the master got them. `run` says to which run a line belongs, `node` and `number`
@@ -227,10 +229,12 @@ pub enum What {
         bytes_received: u64,
         /// Datagrams that the kernel dropped because the receive buffer was full (`SO_RXQ_OVFL`).
         receive_buffer_overflows: u64,
-        /// Processor time of the agent's process, user and system, nanoseconds.
-        cpu_ns: u64,
-        /// Resident memory of the agent's process, bytes.
-        resident_bytes: u64,
+        /// Processor time of the agent's process, user and system, nanoseconds. A simulated node has none of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cpu_ns: Option<u64>,
+        /// Resident memory of the agent's process, bytes. A simulated node has no process of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resident_bytes: Option<u64>,
     },
     /// Cumulative counts of the fault shim since the node started: what it was asked for and what it did.
     Faults(FaultCounts),
@@ -270,4 +274,49 @@ pub struct FaultCounts {
     pub delay_square_sum_ns2: f64,
     /// Sum of the lateness of the release over the drawn delay (what the timer added), nanoseconds.
     pub delay_late_sum_ns: f64,
+}
+
+/// What a record needs of what a node tells its application; nothing for what no report looks at. The agent and the simulator
+/// write the same.
+#[must_use]
+pub fn of_event(event: &gossip_core::Event<SocketAddr>) -> Option<What> {
+    use gossip_core::Event;
+    Some(match event {
+        Event::UserEvent { id, hops, from, via, .. } => What::EventLearnt {
+            event: EventKey::new(id.origin, id.sequence),
+            hops: u32::from(*hops),
+            from: *from,
+            via: (*via).into(),
+        },
+        Event::MemberChanged { addr, state, incarnation, told_by, .. } => {
+            What::MemberChanged { member: *addr, state: (*state).into(), incarnation: *incarnation, from: *told_by }
+        }
+        Event::MemberForgotten { addr } => {
+            What::MemberChanged { member: *addr, state: MemberState::Forgotten, incarnation: 0, from: None }
+        }
+        _ => return None,
+    })
+}
+
+impl From<gossip_core::MemberState> for MemberState {
+    fn from(state: gossip_core::MemberState) -> Self {
+        match state {
+            gossip_core::MemberState::Alive => Self::Alive,
+            gossip_core::MemberState::Suspect => Self::Suspect,
+            gossip_core::MemberState::Dead => Self::Dead,
+            gossip_core::MemberState::Left => Self::Left,
+        }
+    }
+}
+
+impl From<gossip_core::Via> for Via {
+    fn from(via: gossip_core::Via) -> Self {
+        match via {
+            gossip_core::Via::Push => Self::Push,
+            gossip_core::Via::Pull => Self::Pull,
+            gossip_core::Via::Probe => Self::Probe,
+            gossip_core::Via::Sync => Self::Sync,
+            gossip_core::Via::Message => Self::Message,
+        }
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use netem::spec::{Distribution, DropNext};
 
-use super::{Action, EVENTS_MAX, Fault, Nodes, Plan, SIZE_MAX, Setting, node_name};
+use super::{
+    Action, Backend, Churn, Crash, EVENTS_MAX, Fault, Nodes, Plan, SIM_SIZE_MAX, SIZE_MAX, Setting, Start, node_name,
+};
 
 /// A broken rule and the value that breaks it.
 #[derive(Debug, PartialEq)]
@@ -51,6 +53,12 @@ pub(super) fn check(plan: &Plan) -> Result<(), Fail> {
     }
     cluster(plan)?;
     events(plan)?;
+    if let Some(network) = &plan.network {
+        network.check().or_else(|(key, message)| fail(path!["network", key], format!("network: {message}")))?;
+    }
+    if plan.record.inputs_max_mib == 0 {
+        return fail(path!["record", "inputs_max_mib"], "inputs_max_mib = 0 leaves no room for a recording");
+    }
     if plan.settings.is_empty() {
         return fail(path!["setting"], "an empty list of settings runs nothing: leave it out");
     }
@@ -67,6 +75,51 @@ pub(super) fn check(plan: &Plan) -> Result<(), Fail> {
             return fail(path!["setting", index, "name"], message);
         }
         faults(index, setting, smallest)?;
+        if let Some(network) = &setting.network {
+            network.check().or_else(|(key, message)| {
+                fail(path!["setting", index, "network", key], format!("setting {name:?}: network: {message}"))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks what `backend` cannot do: a plan never runs without what it asks for.
+pub(super) fn check_backend(plan: &Plan, backend: Backend) -> Result<(), Fail> {
+    if backend == Backend::Sim {
+        return Ok(());
+    }
+    for (index, &size) in plan.cluster.sizes.iter().enumerate() {
+        if size > SIZE_MAX {
+            let message = format!("sizes: {size} nodes are for the simulator alone: {backend} has at most {SIZE_MAX}");
+            return fail(path!["cluster", "sizes", index], message);
+        }
+    }
+    if plan.cluster.start == Start::Preloaded {
+        let message = format!("start = \"preloaded\" is for the simulator alone: the nodes of {backend} join");
+        return fail(path!["cluster", "start"], message);
+    }
+    let network = format!(
+        "network: only the simulator has a choice, the nodes of {backend} have the network that is there; a fault such as \
+         delay = {{ mean = \"20ms\" }} at all nodes is for every backend"
+    );
+    if plan.network.is_some() {
+        return fail(path!["network"], network);
+    }
+    for (index, setting) in plan.settings.iter().enumerate() {
+        if setting.network.is_some() {
+            return fail(path!["setting", index, "network"], network);
+        }
+        for (number, fault) in setting.faults.iter().enumerate() {
+            let key = match fault.action() {
+                Ok(Action::Churn(_)) => "churn",
+                Ok(Action::Crash(Crash { restart: Some(_), .. })) => "crash",
+                _ => continue,
+            };
+            let message =
+                format!("setting {:?}: {fault}: {backend} cannot do this, only the simulator can", setting.name);
+            return fail(path!["setting", index, "fault", number, key], message);
+        }
     }
     Ok(())
 }
@@ -79,8 +132,10 @@ fn cluster(plan: &Plan) -> Result<(), Fail> {
     let mut distinct = BTreeSet::new();
     for (index, &size) in cluster.sizes.iter().enumerate() {
         let place = path!["cluster", "sizes", index];
-        if !(2..=SIZE_MAX).contains(&size) {
-            return fail(place, format!("sizes: {size} is not a number of nodes (2 to {SIZE_MAX})"));
+        if !(2..=SIM_SIZE_MAX).contains(&size) {
+            let message =
+                format!("sizes: {size} is not a number of nodes (2 to {SIZE_MAX}, simulated to {SIM_SIZE_MAX})");
+            return fail(place, message);
         }
         if !distinct.insert(size) {
             return fail(place, format!("sizes: {size} stands twice"));
@@ -111,6 +166,14 @@ fn events(plan: &Plan) -> Result<(), Fail> {
         let key = message.split([' ', ':']).next().unwrap_or_default().to_owned();
         fail(path!["protocol", key.as_str()], format!("protocol: {message}"))
     })?;
+    let largest = plan.cluster.sizes.iter().copied().max().unwrap_or(0);
+    if config.members_max < largest as usize {
+        let message = format!(
+            "protocol: members_max = {} is less than the {largest} nodes of the largest cluster",
+            config.members_max
+        );
+        return fail(path!["protocol", "members_max"], message);
+    }
     let payload_max = gossip_core::event_payload_max::<std::net::SocketAddr>(&config);
     if events.payload_bytes as usize > payload_max {
         let message =
@@ -147,7 +210,7 @@ fn strikes<'a>(
     smallest: u32,
     gone: &mut Gone<'a>,
 ) -> Result<(), (&'static str, String)> {
-    let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash);
+    let exclusive = matches!(action, Action::Sleep(_) | Action::Partition(_) | Action::Leave | Action::Crash(_));
     let nodes = |message: String| Err(("nodes", message));
     match &fault.nodes {
         Nodes::Random(0) => return nodes("nodes = { random = 0 } strikes nobody".into()),
@@ -169,6 +232,9 @@ fn strikes<'a>(
         }
         Nodes::Random(_) | Nodes::All => {}
     }
+    if matches!(action, Action::Churn(_)) && fault.nodes != Nodes::All {
+        return nodes("who goes is drawn anew each time: leave nodes away".into());
+    }
     if exclusive && gone.count.saturating_add(2) > smallest {
         let Gone { count, .. } = gone;
         return nodes(format!(
@@ -189,14 +255,30 @@ fn strikes<'a>(
         Action::Partition(partition) if partition.duration.get().is_zero() => {
             Err(("partition", "duration = \"0s\" does nothing".into()))
         }
+        Action::Crash(Crash { restart: None, snapshot: true }) => {
+            Err(("crash", "snapshot = true is for a node that comes back: give restart = \"5s\" as well".into()))
+        }
+        Action::Churn(churn) => check_churn(&churn).map_err(|message| ("churn", message)),
         Action::Loss(_)
         | Action::Delay(_)
         | Action::DropNext(_)
         | Action::Sleep(_)
         | Action::Partition(_)
         | Action::Leave
-        | Action::Crash => Ok(()),
+        | Action::Crash(_) => Ok(()),
     }
+}
+
+fn check_churn(churn: &Churn) -> Result<(), String> {
+    for (name, rate) in [("joins", churn.joins), ("leaves", churn.leaves), ("crashes", churn.crashes)] {
+        if !(0.0..=10_000.0).contains(&rate) {
+            return Err(format!("{name} = {rate} is not a rate per second (0 to 10000)"));
+        }
+    }
+    if churn.joins + churn.leaves + churn.crashes == 0.0 || churn.duration.get().is_zero() {
+        return Err("this does nothing: give joins, leaves or crashes per second, and a duration".to_owned());
+    }
+    Ok(())
 }
 
 fn named(names: &[String], smallest: u32) -> Result<(), String> {
@@ -205,7 +287,9 @@ fn named(names: &[String], smallest: u32) -> Result<(), String> {
     }
     let mut distinct = BTreeSet::new();
     for name in names {
-        if !(0..smallest).any(|index| &node_name(index) == name) {
+        let number = name.strip_prefix('n').and_then(|digits| digits.parse::<u32>().ok());
+        let index = number.and_then(|number| number.checked_sub(1)).filter(|index| *index < smallest);
+        if index.is_none_or(|index| &node_name(index) != name) {
             let (first, last) = (node_name(0), node_name(smallest - 1));
             return Err(format!("{name:?} is not a node of every cluster ({first} to {last})"));
         }

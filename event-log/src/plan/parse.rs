@@ -8,8 +8,8 @@ use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Plan;
-use super::check::{Step, check};
+use super::check::{Fail, Step, check, check_backend};
+use super::{Backend, Network, Plan};
 
 /// Why a plan cannot be used. The text names the place.
 #[derive(Debug, Error)]
@@ -57,14 +57,49 @@ impl Plan {
     /// [`PlanError::Invalid`].
     pub fn parse(file: &str, text: &str) -> Result<Self, PlanError> {
         let invalid = |line, message| PlanError::Invalid { file: file.to_owned(), line, message };
-        let plan: Self = toml::from_str(text).map_err(|error| {
+        let mut plan: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text.as_bytes(), span.start));
             let written = error.span().map_or("", |_| without_comment(text.lines().nth(line - 1).unwrap_or("")));
             invalid(line, worded(written, error.message()))
         })?;
-        check(&plan).map_err(|fail| invalid(locate(text, &fail.path), fail.message))?;
+        let folder = Path::new(file).parent().unwrap_or(Path::new(""));
+        let refused = |fail: Fail| invalid(locate(text, &fail.path), fail.message);
+        resolve(&mut plan, folder).map_err(refused)?;
+        check(&plan).map_err(refused)?;
         Ok(plan)
     }
+
+    /// Whether `backend` can do all that the plan in the file at `path` asks for.
+    ///
+    /// # Errors
+    /// The first thing that it cannot do, with its line.
+    pub fn check_backend(&self, path: &Path, backend: Backend) -> Result<(), PlanError> {
+        check_backend(self, backend).map_err(|fail| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let (file, line) = (path.display().to_string(), locate(&text, &fail.path));
+            PlanError::Invalid { file, line, message: fail.message }
+        })
+    }
+}
+
+/// Reads the files that the plan names.
+fn resolve(plan: &mut Plan, folder: &Path) -> Result<(), Fail> {
+    let key = |key: &str| Step::Key(key.to_owned());
+    let here = |network: &mut Network, mut path: Vec<Step>| {
+        network.resolve(folder).map_err(|message| {
+            path.extend([key("network"), key("latency")]);
+            Fail { path, message: format!("network: latency: {message}") }
+        })
+    };
+    if let Some(network) = &mut plan.network {
+        here(network, Vec::new())?;
+    }
+    for (index, setting) in plan.settings.iter_mut().enumerate() {
+        if let Some(network) = &mut setting.network {
+            here(network, vec![key("setting"), Step::Index(index)])?;
+        }
+    }
+    Ok(())
 }
 
 /// The line (from 1) of byte `offset`.
