@@ -4,14 +4,14 @@
 //! slots of some table; the backlog links them into one queue per number of transmissions, so that adding, moving and
 //! dropping an item cost the same however many there are.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "check"))]
 mod check;
 #[cfg(test)]
 mod model;
 
 use alloc::vec::Vec;
 
-use crate::overlay::Overlay;
+use crate::sparse::Sparse;
 
 const NONE: u32 = u32::MAX;
 
@@ -27,9 +27,18 @@ const IDLE: u8 = u8::MAX;
 
 const UNLINKED: Link = Link { previous: NONE, next: NONE, sent: IDLE };
 
+impl Default for Link {
+    fn default() -> Self {
+        UNLINKED
+    }
+}
+
 /// Slots that are passed over in search of a smaller item for the last bytes of a datagram. Without a limit a datagram with
 /// a few bytes left would cost a look at the whole backlog.
 pub(crate) const SKIPS_MAX: u8 = 8;
+
+/// What is many for a list in order of which each newcomer moves a part.
+const MANY: u32 = 4096;
 
 /// Transmissions after which an item leaves the backlog in any case.
 const LIMIT_MAX: u8 = IDLE - 1;
@@ -46,7 +55,7 @@ const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 /// A backlog of slots.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog {
-    links: Overlay<Link>,
+    links: Sparse<Link>,
     queues: Vec<Queue>,
     len: u32,
     /// What was told for the last time in the last offer.
@@ -54,9 +63,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// An empty backlog of which the first `slots` take room only while they are queued.
-    pub(crate) fn sparse(slots: usize) -> Self {
-        Self { links: Overlay::uniform(UNLINKED, slots), ..Self::default() }
+    /// An empty backlog in which a slot takes room only while it is queued.
+    pub(crate) fn of_few() -> Self {
+        Self { links: Sparse::of_few(), ..Self::default() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -64,7 +73,7 @@ impl Backlog {
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot).is_some_and(|link| link.sent != IDLE)
+        self.links.get(slot).sent != IDLE
     }
 
     /// Whether `slot` is still to be told, or was so before the last offer.
@@ -74,17 +83,23 @@ impl Backlog {
 
     /// Queues `slot` as never told, whatever it was before.
     pub(crate) fn insert(&mut self, slot: u32) {
-        self.remove(slot);
-        self.links.extend_to(slot as usize + 1, UNLINKED);
+        if self.contains(slot) {
+            self.unlink(slot);
+        }
         self.push_back(slot, 0);
     }
 
     /// Takes `slot` out, if it is in.
     pub(crate) fn remove(&mut self, slot: u32) {
-        let Some(&Link { previous, next, sent }) = self.links.get(slot) else { return };
-        if sent == IDLE {
-            return;
+        if self.contains(slot) {
+            self.unlink(slot);
+            self.links.set(slot, UNLINKED);
         }
+    }
+
+    /// Takes `slot`, which is in, out of its queue; its own link is left as it was.
+    fn unlink(&mut self, slot: u32) {
+        let Link { previous, next, sent } = self.links.get(slot);
         let queue = &mut self.queues[usize::from(sent)];
         match previous {
             NONE => queue.head = next,
@@ -95,7 +110,6 @@ impl Backlog {
             next => self.links.update(next, |link| link.previous = previous),
         }
         queue.len -= 1;
-        self.links.update(slot, |link| *link = UNLINKED);
         self.len -= 1;
     }
 
@@ -111,14 +125,15 @@ impl Backlog {
             let count = core::mem::replace(&mut carried, self.queues.get(sent + 1).map_or(0, |queue| queue.len));
             let mut slot = self.queues[sent].head;
             for _ in 0..count {
-                let next = self.links.at(slot).next;
+                let next = self.links.get(slot).next;
                 let told = sent as u8 + 1;
                 match send(slot, told) {
                     Offer::Sent { last } => {
-                        self.remove(slot);
+                        self.unlink(slot);
                         if !last && told < LIMIT_MAX {
                             self.push_back(slot, told);
                         } else {
+                            self.links.set(slot, UNLINKED);
                             self.finished.push(slot);
                         }
                     }
@@ -130,13 +145,43 @@ impl Backlog {
         }
     }
 
+    /// All that is queued, each with how often it was told, in the order in which it would be offered.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
+        self.queues.iter().flat_map(|queue| {
+            let next = |&slot: &u32| Some(self.links.get(slot).next).filter(|&next| next != NONE);
+            let first = Some(queue.head).filter(|&head| head != NONE);
+            core::iter::successors(first, next).map(|slot| (slot, self.links.get(slot).sent))
+        })
+    }
+
+    /// The same with other slots, in which those for which there is none are left out. Only what is queued takes room, unless that
+    /// is much.
+    pub(crate) fn moved(&self, slot_of: impl Fn(u32) -> Option<u32>) -> Self {
+        let mut moved = if self.len < MANY { Self::of_few() } else { Self::default() };
+        for (slot, sent) in self.iter() {
+            if let Some(slot) = slot_of(slot) {
+                moved.push_back(slot, sent);
+            }
+        }
+        moved
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.links.shrink();
+        self.finished = Vec::new();
+        let used = self.queues.iter().rposition(|queue| queue.len > 0).map_or(0, |last| last + 1);
+        self.queues.truncate(used);
+        self.queues.shrink_to_fit();
+    }
+
     fn push_back(&mut self, slot: u32, sent: u8) {
         if self.queues.len() <= usize::from(sent) {
             self.queues.resize(usize::from(sent) + 1, EMPTY);
         }
         let queue = &mut self.queues[usize::from(sent)];
         let link = Link { previous: queue.tail, next: NONE, sent };
-        self.links.update(slot, |place| *place = link);
+        self.links.set(slot, link);
         match queue.tail {
             NONE => queue.head = slot,
             tail => self.links.update(tail, |link| link.next = slot),

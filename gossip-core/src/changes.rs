@@ -1,26 +1,40 @@
 //! Which members changed of late, so that a reader need not read all of them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 /// The last changes, oldest first, each as the address that it was about.
 #[derive(Debug, Clone)]
 pub(crate) struct Changes<T> {
-    log: VecDeque<T>,
-    max: usize,
+    /// Unless none are kept.
+    #[allow(clippy::box_collection, reason = "a word where nearly all nodes have none")]
+    log: Option<Box<VecDeque<T>>>,
+    max: u32,
     version: u64,
 }
 
 impl<T> Default for Changes<T> {
     fn default() -> Self {
-        Self { log: VecDeque::new(), max: 0, version: 0 }
+        Self { log: None, max: 0, version: 0 }
     }
 }
 
 impl<T: Copy> Changes<T> {
     /// Keeps at most `max` changes from now on.
     pub(crate) fn keep(&mut self, max: usize) {
-        self.max = max;
-        self.log.drain(..self.log.len().saturating_sub(max));
+        self.max = u32::try_from(max).unwrap_or(u32::MAX);
+        if max == 0 {
+            self.log = None;
+        } else if let Some(log) = &mut self.log {
+            log.drain(..log.len().saturating_sub(max));
+        }
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.shrink_to_fit();
+        }
     }
 
     /// Changes so far.
@@ -33,16 +47,18 @@ impl<T: Copy> Changes<T> {
         if self.max == 0 {
             return;
         }
-        if self.log.len() >= self.max {
-            self.log.pop_front();
+        let log = self.log.get_or_insert_default();
+        if log.len() >= self.max as usize {
+            log.pop_front();
         }
-        self.log.push_back(addr);
+        log.push_back(addr);
     }
 
     /// What changed after `version`, or `None` when that is not known any more, or is a version still to come.
     pub(crate) fn since(&self, version: u64) -> Option<impl Iterator<Item = T> + '_> {
         let missed = usize::try_from(self.version.checked_sub(version)?).ok()?;
-        Some(self.log.range(self.log.len().checked_sub(missed)?..).copied())
+        let skipped = self.log.as_ref().map_or(0, |log| log.len()).checked_sub(missed)?;
+        Some(self.log.iter().flat_map(move |log| log.range(skipped..).copied()))
     }
 }
 

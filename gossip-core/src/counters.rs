@@ -1,5 +1,7 @@
 //! Counts of everything that is dropped, refused, bounded or repaired.
 
+use alloc::boxed::Box;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Cumulative counts since the node was made.
@@ -13,6 +15,35 @@ macro_rules! counters {
             /// Names and counts, in a fixed order.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+/// Splits the counts as a node keeps them.
+macro_rules! split {
+    (hot: { $($hot:ident,)* } cold: { $($cold:ident,)* }) => {
+        /// The counts as a node keeps them: what counts in a healthy cluster at hand, the rest from the first of it on.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counts {
+            $(pub(crate) $hot: u64,)*
+            cold: Option<Box<Cold>>,
+        }
+
+        /// What a healthy cluster does not count, or seldom.
+        #[derive(Debug, Default)]
+        pub(crate) struct Cold {
+            $(pub(crate) $cold: u64,)*
+        }
+
+        impl Counts {
+            /// All of them.
+            pub(crate) fn total(&self) -> Counters {
+                let hot = Counters { $($hot: self.$hot,)* ..Counters::default() };
+                match &self.cold {
+                    Some(cold) => Counters { $($cold: cold.$cold,)* ..hot },
+                    None => hot,
+                }
             }
         }
     };
@@ -144,4 +175,98 @@ counters! {
     syncs_by_list,
     /// Messages of anti-entropy that nobody had asked for, that came from no member, or that came too thick and fast.
     syncs_refused,
+}
+
+split! {
+    hot: {
+    datagrams_accepted,
+    updates_applied,
+    updates_stale,
+    probes,
+    probes_retried,
+    probes_indirect,
+    probes_failed,
+    suspicions,
+    suspicions_seconded,
+    suspicions_confirmed,
+    events_learnt,
+    events_forwarded,
+    events_duplicate,
+    syncs_opened,
+    syncs_answered,
+    }
+    cold: {
+    datagrams_newer_version,
+    datagrams_foreign,
+    datagrams_other_version,
+    datagrams_other_cluster,
+    datagrams_damaged,
+    datagrams_malformed,
+    datagrams_ignored,
+    datagrams_sealed,
+    datagrams_plain,
+    datagrams_unknown_key,
+    datagrams_forged,
+    datagrams_replayed,
+    senders_refused,
+    senders_evicted,
+    transmits_unsealed,
+    transmits_unencodable,
+    calls_withheld,
+    transmits_refused,
+    members_refused,
+    members_evicted,
+    metadata_refused,
+    metadata_restated,
+    refutations,
+    incarnations_adopted,
+    metadata_deferred,
+    relays_refused,
+    coordinates_evicted,
+    suspicions_extended,
+    stalls,
+    events_started,
+    events_not_forwarded,
+    events_expired,
+    events_held,
+    events_out_of_order,
+    events_too_long,
+    events_evicted,
+    seen_evicted,
+    queries_started,
+    queries_dropped,
+    answers_received,
+    answers_duplicate,
+    answers_refused,
+    responses_repeated,
+    responses_given_up,
+    syncs_by_list,
+    syncs_refused,
+    }
+}
+
+impl Counts {
+    /// Counts `more` of what is seldom counted.
+    pub(crate) fn add(&mut self, more: u64, of: impl FnOnce(&mut Cold) -> &mut u64) {
+        if more > 0 {
+            *of(self.cold.get_or_insert_default()) += more;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_apart_is_read_together() {
+        let mut counts = Counts::default();
+        counts.probes += 3;
+        counts.add(0, |cold| &mut cold.stalls);
+        assert!(counts.cold.is_none(), "nothing is kept for nothing");
+        counts.add(2, |cold| &mut cold.stalls);
+        counts.add(1, |cold| &mut cold.stalls);
+        assert_eq!(counts.total(), Counters { probes: 3, stalls: 3, ..Counters::default() });
+        assert_eq!(core::mem::size_of::<Counts>() % 64, 0, "whole cache lines");
+    }
 }

@@ -119,6 +119,12 @@ impl Keyring {
         self.keys.iter().map(Key::id)
     }
 
+    /// The keys, the sealing one first.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
     /// The key that seals.
     pub(crate) fn sealing(&self) -> &Key {
         &self.keys[0]

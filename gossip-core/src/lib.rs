@@ -88,6 +88,7 @@ mod rng;
 mod rtt;
 mod rumors;
 mod snapshot;
+mod sparse;
 mod suspicion;
 mod sync;
 pub mod time;

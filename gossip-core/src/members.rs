@@ -4,10 +4,11 @@
 //! timers can name a member by its slot. The live ones (alive or suspected) are listed densely beside: a random live member
 //! costs one draw. No operation here grows with the number of members, except where it says so.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "check"))]
 mod check;
 #[cfg(test)]
 mod model;
+mod rebase;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -60,6 +61,21 @@ impl<A: Address> Entry<A> {
         self.addr.into()
     }
 
+    /// Whether nobody is in its slot.
+    pub(crate) fn is_free(&self) -> bool {
+        self.position == FREE
+    }
+
+    /// Nobody is in its slot any more.
+    pub(crate) fn free(&mut self) {
+        self.position = FREE;
+    }
+
+    /// It stands at a place in the list of the live.
+    pub(crate) fn list(&mut self, position: u32) {
+        self.position = position;
+    }
+
     pub(crate) fn claim(&self) -> Claim {
         Claim { incarnation: self.incarnation, state: self.state }
     }
@@ -72,6 +88,9 @@ struct Cycle {
     order: Permutation,
     next: u32,
 }
+
+/// Metadata by slot; nothing for a member of the view that is gone, or that is held to have none.
+type OwnMetadata = HashMap<Slot, Option<VersionedMetadata>, FixedState>;
 
 /// Metadata of a member with their version.
 pub(crate) type VersionedMetadata = (u32, Box<[u8]>);
@@ -87,10 +106,11 @@ pub(crate) struct Members<A: Address> {
     hasher: FixedState,
     /// The live members other than this node, in no particular but reproducible order.
     live: Overlay<Slot>,
-    /// Metadata where they are not those of the view. Most members may have none.
-    metadata: HashMap<Slot, Option<VersionedMetadata>, FixedState>,
+    /// Metadata where they are not those of the view. Most members may have none, and so there may be none.
+    metadata: Option<Box<OwnMetadata>>,
     /// The names, if they are wanted.
-    names: Option<Names>,
+    names: Option<Box<Names>>,
+    /// What distinguishes the live members from those of the view.
     digests: Digests,
     changes: Changes<A::Stored>,
     cycle: Option<Cycle>,
@@ -111,17 +131,26 @@ impl<A: Address> Members<A> {
         hash_seed: u64,
         view: Option<Arc<View<A>>>,
     ) -> Self {
-        let hasher = FixedState::with_seed(hash_seed);
+        Self::with_hasher(local, incarnation, metadata, &FixedState::with_seed(hash_seed), view)
+    }
+
+    fn with_hasher(
+        local: A,
+        incarnation: u32,
+        metadata: Metadata<'_>,
+        hasher: &FixedState,
+        view: Option<Arc<View<A>>>,
+    ) -> Self {
         let myself = alloc::vec![Entry::new(local.into())];
         let mut members = Self {
             entries: Overlay::shared(myself, view.as_ref().map_or_else(Arc::default, |view| view.entries.clone())),
-            free: Vec::new(),
+            free: view.as_ref().map_or_else(Vec::new, |view| view.holes.clone()),
             index: HashTable::new(),
             hasher: hasher.clone(),
             live: Overlay::shared(Vec::new(), view.as_ref().map_or_else(Arc::default, |view| view.live.clone())),
-            metadata: HashMap::with_hasher(hasher),
+            metadata: None,
             names: None,
-            digests: view.as_ref().map_or_else(Digests::default, |view| view.digests.clone()),
+            digests: Digests::default(),
             changes: Changes::default(),
             cycle: None,
             view,
@@ -132,6 +161,7 @@ impl<A: Address> Members<A> {
         members.enter(SELF);
         let stated = (metadata.version > 0).then_some(metadata);
         members.set(SELF, Claim { incarnation, state: MemberState::Alive }, stated);
+        members.digests.shrink();
         members
     }
 
@@ -150,8 +180,14 @@ impl<A: Address> Members<A> {
         &self.live
     }
 
-    pub(crate) fn digests(&self) -> &Digests {
-        &self.digests
+    /// The digest of the live members.
+    pub(crate) fn digest(&self) -> u32 {
+        self.digests.total() ^ self.view.as_ref().map_or(0, |view| view.digests.total())
+    }
+
+    /// The digest of those in bucket `number` of 2^`bits`.
+    pub(crate) fn bucket_digest(&self, number: usize, bits: u8) -> u32 {
+        self.digests.bucket(number, bits) ^ self.view.as_ref().map_or(0, |view| view.digests.bucket(number, bits))
     }
 
     pub(crate) fn changes(&self) -> &Changes<A::Stored> {
@@ -180,6 +216,21 @@ impl<A: Address> Members<A> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
+    /// A word of each line of this, to be read before it is needed: see [`Node::warm`](crate::Node::warm).
+    #[inline]
+    pub(crate) fn warmth(&self) -> [usize; 8] {
+        [
+            self.free.len(),
+            self.index.len(),
+            usize::from(self.metadata.is_some()),
+            self.entries.own_len(),
+            self.live.own_len(),
+            usize::from(self.names.is_some()) + usize::from(self.cycle.is_some()),
+            self.changes.version() as usize,
+            self.digests.total() as usize,
+        ]
+    }
+
     /// The entry of a slot that is in use.
     pub(crate) fn entry(&self, slot: Slot) -> &Entry<A> {
         let entry = self.entries.at(slot);
@@ -193,11 +244,15 @@ impl<A: Address> Members<A> {
     }
 
     pub(crate) fn metadata(&self, slot: Slot) -> Metadata<'_> {
-        let known = match self.metadata.get(&slot) {
+        let known = match self.metadata.as_ref().and_then(|metadata| metadata.get(&slot)) {
             Some(own) => own.as_ref(),
-            None => self.view.as_ref().and_then(|view| view.metadata.get(&slot)),
+            None => self.view.as_ref().and_then(|view| view.metadata(slot)),
         };
         known.map_or(Metadata::default(), |(version, bytes)| Metadata { version: *version, bytes })
+    }
+
+    fn own_metadata(&mut self) -> &mut OwnMetadata {
+        self.metadata.get_or_insert_with(|| Box::new(HashMap::with_hasher(self.hasher.clone())))
     }
 
     /// Keeps an index of the members' names from now on, or none. Grows with N: for a new configuration only.
@@ -208,7 +263,7 @@ impl<A: Address> Members<A> {
         }
         let mut names = Names::new(self.hasher.clone());
         self.slots_from(SELF).for_each(|slot| names.replace(slot, &[], self.metadata(slot).bytes));
-        self.names = Some(names);
+        self.names = Some(Box::new(names));
     }
 
     /// The members that have a name, live or not; nobody without an index of the names.
@@ -273,7 +328,7 @@ impl<A: Address> Members<A> {
         }
         if let Some(Metadata { version, bytes }) = metadata {
             self.rename(slot, bytes);
-            self.metadata.insert(slot, Some((version, bytes.into())));
+            self.own_metadata().insert(slot, Some((version, bytes.into())));
         }
         self.digests.toggle(self.fingerprint(slot));
         self.changes.record(addr);
@@ -285,10 +340,10 @@ impl<A: Address> Members<A> {
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
         self.set(slot, claim, None);
         self.rename(slot, &[]);
-        if self.view.as_ref().is_some_and(|view| view.metadata.contains_key(&slot)) {
-            self.metadata.insert(slot, None);
-        } else {
-            self.metadata.remove(&slot);
+        if self.view.as_ref().is_some_and(|view| view.metadata(slot).is_some()) {
+            self.own_metadata().insert(slot, None);
+        } else if let Some(metadata) = &mut self.metadata {
+            metadata.remove(&slot);
         }
         let hash = self.hasher.hash_one(self.entries.at(slot).addr);
         if let Ok(found) = self.index.find_entry(hash, |&other| other == slot) {
@@ -433,15 +488,15 @@ mod tests {
         for addr in [2, 0, 1] {
             other.insert(addr, ALIVE, None);
         }
-        assert_eq!(one.digests().total(), other.digests().total());
+        assert_eq!(one.digest(), other.digest());
         let slot = one.find(&2).unwrap();
         one.set(slot, Claim { incarnation: 0, state: MemberState::Suspect }, None);
-        assert_eq!(one.digests().total(), other.digests().total(), "a suspect is still a member");
+        assert_eq!(one.digest(), other.digest(), "a suspect is still a member");
         one.set(slot, Claim { incarnation: 1, state: MemberState::Alive }, None);
-        assert_ne!(one.digests().total(), other.digests().total());
+        assert_ne!(one.digest(), other.digest());
         one.set(slot, Claim { incarnation: 1, state: MemberState::Dead }, None);
         other.remove(other.find(&2).unwrap());
-        assert_eq!(one.digests().total(), other.digests().total(), "the dead and the forgotten are alike");
+        assert_eq!(one.digest(), other.digest(), "the dead and the forgotten are alike");
     }
 
     #[test]

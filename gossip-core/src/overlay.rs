@@ -7,11 +7,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-/// Changes for which an emptied map keeps its room.
-const CHANGES_KEPT: usize = 28;
+use crate::sparse::{Patch, grow};
 
 /// A table of `T`: first some items of its own, then the common ones with their changes, then more of its own.
 #[derive(Debug, Clone)]
@@ -29,15 +25,9 @@ struct Shared<T> {
     head: u32,
     /// How many they are, changed or not.
     len: u32,
-    base: Base<T>,
-    changed: HashMap<u32, T, FixedState>,
-}
-
-/// What stands where a table has not changed.
-#[derive(Debug, Clone)]
-enum Base<T> {
-    Shared(Arc<[T]>),
-    Uniform(T),
+    /// What stands where the table has not changed.
+    base: Arc<[T]>,
+    changed: Patch<T>,
 }
 
 /// Where an item is: among a table's own, or the how-manieth of the common ones.
@@ -56,16 +46,18 @@ impl<T: Clone + PartialEq> Overlay<T> {
     /// `head`, then what is shared.
     pub(crate) fn shared(head: Vec<T>, base: Arc<[T]>) -> Self {
         let (before, len) = (head.len() as u32, base.len() as u32);
-        Self { own: head, shared: Shared::new(before, len, Base::Shared(base)) }
-    }
-
-    /// `len` times the same.
-    pub(crate) fn uniform(item: T, len: usize) -> Self {
-        Self { own: Vec::new(), shared: Shared::new(0, len as u32, Base::Uniform(item)) }
+        let shared = Shared { head: before, len, base, changed: Patch::default() };
+        Self { own: head, shared: (len > 0).then(|| Box::new(shared)) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len as usize)
+    }
+
+    /// Items that are not shared.
+    #[inline]
+    pub(crate) fn own_len(&self) -> usize {
+        self.own.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -122,13 +114,6 @@ impl<T: Clone + PartialEq> Overlay<T> {
         self.own.push(item);
     }
 
-    /// Appends copies of `item` until there are `len`.
-    pub(crate) fn extend_to(&mut self, len: usize, item: T) {
-        let missing = len.saturating_sub(self.len());
-        grow(&mut self.own, missing);
-        self.own.resize(self.own.len() + missing, item);
-    }
-
     pub(crate) fn pop(&mut self) -> Option<T> {
         let Some(shared) = self.shared.as_mut().filter(|shared| self.own.len() == shared.head as usize) else {
             return self.own.pop();
@@ -140,17 +125,28 @@ impl<T: Clone + PartialEq> Overlay<T> {
         Some(item)
     }
 
+    /// The indices at which this table may differ from what is common; all of one that shares nothing.
+    pub(crate) fn differing(&self) -> impl Iterator<Item = u32> + '_ {
+        let (head, common) = self.shared.as_ref().map_or((0, 0), |shared| (shared.head, shared.len));
+        let changed =
+            self.shared.iter().flat_map(move |shared| shared.changed.iter().map(move |(place, _)| place + head));
+        (0..head).chain(changed).chain(head + common..self.len() as u32)
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.own.shrink_to_fit();
+        if let Some(shared) = &mut self.shared {
+            shared.changed.shrink();
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.len() as u32).map(|index| self.at(index))
     }
 }
 
 impl<T: Clone + PartialEq> Shared<T> {
-    fn new(head: u32, len: u32, base: Base<T>) -> Option<Box<Self>> {
-        let changed = HashMap::with_hasher(FixedState::default());
-        (len > 0).then(|| Box::new(Self { head, len, base, changed }))
-    }
-
     fn place(&self, index: u32) -> Place {
         if index < self.head {
             Place::Own(index as usize)
@@ -162,39 +158,21 @@ impl<T: Clone + PartialEq> Shared<T> {
     }
 
     fn at(&self, place: u32) -> &T {
-        self.changed.get(&place).unwrap_or_else(|| self.unchanged_at(place))
-    }
-
-    fn unchanged_at(&self, place: u32) -> &T {
-        match &self.base {
-            Base::Shared(items) => &items[place as usize],
-            Base::Uniform(item) => item,
-        }
+        self.changed.get(place).unwrap_or_else(|| &self.base[place as usize])
     }
 
     fn set(&mut self, place: u32, item: T) {
-        if *self.unchanged_at(place) != item {
+        if self.base[place as usize] == item {
+            self.changed.remove(place);
+        } else {
             self.changed.insert(place, item);
-            return;
-        }
-        self.changed.remove(&place);
-        if self.changed.is_empty() && self.changed.capacity() > CHANGES_KEPT {
-            self.changed = HashMap::with_hasher(FixedState::default());
         }
     }
 
     /// Takes the last, which there is, off.
     fn pop(&mut self) -> T {
         self.len -= 1;
-        self.changed.remove(&self.len).unwrap_or_else(|| self.unchanged_at(self.len).clone())
-    }
-}
-
-/// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
-/// to copy it sixteen times while it grows is cheap against what brings the members.
-fn grow<T>(table: &mut Vec<T>, more: usize) {
-    if table.capacity() - table.len() < more {
-        table.reserve_exact(more + table.len() / 16 + 4);
+        self.changed.remove(self.len).unwrap_or_else(|| self.base[self.len as usize].clone())
     }
 }
 
@@ -209,7 +187,6 @@ mod tests {
         Push(u8),
         Pop,
         Update(u32, u8),
-        Extend(u32, u8),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -217,7 +194,6 @@ mod tests {
             any::<u8>().prop_map(Step::Push),
             Just(Step::Pop),
             (0..40_u32, 0..4_u8).prop_map(|(index, item)| Step::Update(index, item)),
-            (0..30_u32, any::<u8>()).prop_map(|(len, item)| Step::Extend(len, item)),
         ]
     }
 
@@ -225,15 +201,15 @@ mod tests {
         /// Whatever is shared, a table does what a vector does.
         #[test]
         fn a_table_is_a_vector(
-            kind in 0..3_u8,
+            shares: bool,
             head in proptest::collection::vec(0..4_u8, 0..3),
             base in proptest::collection::vec(0..4_u8, 0..20),
             steps in proptest::collection::vec(step(), 0..60),
         ) {
-            let (mut table, mut vector) = match kind {
-                0 => (Overlay::default(), Vec::new()),
-                1 => (Overlay::uniform(3, base.len()), alloc::vec![3; base.len()]),
-                _ => (Overlay::shared(head.clone(), base.clone().into()), [head, base].concat()),
+            let (mut table, mut vector) = if shares {
+                (Overlay::shared(head.clone(), base.clone().into()), [&head[..], &base[..]].concat())
+            } else {
+                (Overlay::default(), Vec::new())
             };
             for step in steps {
                 match step {
@@ -248,25 +224,16 @@ mod tests {
                             prop_assert_eq!(table.update(index, |place| core::mem::replace(place, item)), old);
                         }
                     }
-                    Step::Extend(len, item) => {
-                        table.extend_to(len as usize, item);
-                        vector.resize(vector.len().max(len as usize), item);
-                    }
                 }
                 prop_assert_eq!(table.len(), vector.len());
                 prop_assert_eq!(table.is_empty(), vector.is_empty());
                 prop_assert!(table.iter().eq(&vector), "{:?} is not {:?}", table, vector);
                 prop_assert_eq!(table.get(table.len() as u32), None);
+                let common = |index: u32| shares.then(|| base.get((index as usize).checked_sub(head.len())?)).flatten();
+                for index in (0..vector.len() as u32).filter(|&index| common(index) != vector.get(index as usize)) {
+                    prop_assert!(table.differing().any(|differing| differing == index), "{index} in {table:?}");
+                }
             }
         }
-    }
-
-    #[test]
-    fn what_is_as_it_was_takes_no_room() {
-        let mut table = Overlay::uniform(0, 1_000);
-        for value in [7, 0] {
-            (0..1_000).for_each(|index| table.update(index, |item| *item = value));
-        }
-        assert_eq!(table.shared.unwrap().changed.capacity(), 0);
     }
 }

@@ -116,6 +116,15 @@ impl<A: Copy + Eq> Probe<A> {
         self.asked += 1;
     }
 
+    /// The members have other slots.
+    pub(crate) fn move_slots(&mut self, slot_of: impl Fn(Slot) -> Option<Slot>) {
+        let Self { target, helpers, asked, .. } = self;
+        for slot in core::iter::once(target).chain(&mut helpers[..usize::from(*asked)]) {
+            // A helper that was forgotten is nobody.
+            *slot = slot_of(*slot).unwrap_or(Slot::MAX);
+        }
+    }
+
     /// Whether the member in a slot was asked.
     pub(crate) fn asked(&self, helper: Slot) -> bool {
         self.place(helper).is_some()

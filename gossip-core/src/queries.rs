@@ -80,9 +80,16 @@ pub(crate) struct Queries<A> {
     wakes: BTreeSet<(Instant, EventId<A>)>,
 }
 
-impl<A: Address> Queries<A> {
-    pub(crate) const fn new() -> Self {
+impl<A> Default for Queries<A> {
+    fn default() -> Self {
         Self { open: BTreeMap::new(), asked: BTreeMap::new(), wakes: BTreeSet::new() }
+    }
+}
+
+impl<A: Address> Queries<A> {
+    /// Whether there are none of either kind.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wakes.is_empty()
     }
 
     /// How many that this node asked are open.
@@ -272,7 +279,7 @@ mod tests {
     }
 
     fn asked(receipt: bool) -> Queries<u16> {
-        let mut queries = Queries::new();
+        let mut queries = Queries::default();
         with(|draw| queries.ask(at(0), ID, at(10_000), receipt, &Config::lan(), draw));
         queries
     }
@@ -322,7 +329,7 @@ mod tests {
 
     #[test]
     fn each_member_counts_once_and_nobody_after_the_deadline() {
-        let mut queries = Queries::new();
+        let mut queries = Queries::default();
         queries.start(EventId { origin: 1_u16, sequence: 7 }, at(1_000), 3);
         assert_eq!(queries.note(at(1), 7, 2, false), Noted::Fresh);
         assert_eq!(queries.note(at(1), 7, 2, false), Noted::Duplicate);
@@ -340,7 +347,7 @@ mod tests {
     #[test]
     fn at_the_bound_the_query_that_ends_first_gives_way() {
         let config = Config { queries_max: 2, ..Config::lan() };
-        let mut queries = Queries::new();
+        let mut queries = Queries::default();
         let id = |sequence| EventId { origin: 9, sequence };
         let evicted: Vec<u64> = [(1, 3_000), (2, 2_000), (3, 4_000)]
             .map(|(sequence, end)| with(|draw| queries.ask(at(0), id(sequence), at(end), false, &config, draw)))

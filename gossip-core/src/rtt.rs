@@ -17,7 +17,7 @@
 use core::time::Duration;
 
 use crate::members::Slot;
-use crate::overlay::Overlay;
+use crate::sparse::Sparse;
 
 /// The round trips to one member. Zero: nothing is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,28 +74,38 @@ const fn unpack(packed: u16, bits: u32) -> u64 {
 /// The round trips to all members, by slot.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoundTrips {
-    estimates: Overlay<Estimate>,
+    estimates: Sparse<Estimate>,
 }
 
 impl RoundTrips {
-    /// Nothing is known; the first `slots` take room only as far as something is.
-    pub(crate) fn sparse(slots: usize) -> Self {
-        Self { estimates: Overlay::uniform(Estimate::default(), slots) }
+    /// Nothing is known, and only what will be takes room.
+    pub(crate) fn of_few() -> Self {
+        Self { estimates: Sparse::of_few() }
+    }
+
+    /// What `other` knows, in other slots; what has none is forgotten.
+    pub(crate) fn take_over(&mut self, other: &Self, slot_of: impl Fn(Slot) -> Option<Slot>) {
+        for (slot, estimate) in other.estimates.iter() {
+            if let Some(slot) = slot_of(slot) {
+                self.estimates.set(slot, estimate);
+            }
+        }
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.estimates.shrink();
     }
 
     /// `members` is how many there are, for whom room is made at once.
     pub(crate) fn sample(&mut self, slot: Slot, rtt: Duration, members: usize) {
-        if slot as usize >= self.estimates.len() {
-            self.estimates.extend_to(members.max(slot as usize + 1), Estimate::default());
-        }
-        self.estimates.update(slot, |estimate| *estimate = estimate.sample(rtt));
+        self.estimates.reserve(members);
+        self.estimates.set(slot, self.estimates.get(slot).sample(rtt));
     }
 
     /// What was measured does not hold any more, or the slot has another member.
     pub(crate) fn forget(&mut self, slot: Slot) {
-        if (slot as usize) < self.estimates.len() {
-            self.estimates.update(slot, |estimate| *estimate = Estimate::default());
-        }
+        self.estimates.set(slot, Estimate::default());
     }
 
     /// SRTT, if anything is known.
@@ -110,7 +120,7 @@ impl RoundTrips {
     }
 
     fn known(&self, slot: Slot) -> Option<Estimate> {
-        self.estimates.get(slot).copied().filter(|estimate| *estimate != Estimate::default())
+        Some(self.estimates.get(slot)).filter(|estimate| *estimate != Estimate::default())
     }
 }
 

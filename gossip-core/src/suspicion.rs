@@ -83,9 +83,15 @@ impl<A: Address> Suspicion<A> {
         self.started + timeout(self.confirmations(), self.confirmations_max, self.min, self.max)
     }
 
-    /// This node could not have heard a refutation for `span`: the time does not count.
-    pub(crate) fn extend(&mut self, span: Duration) {
-        self.started += span;
+    /// This node could not have heard a refutation for `span`: the time does not count. At most it begins anew, however often
+    /// the same time is found to be lost.
+    pub(crate) fn extend(&mut self, now: Instant, span: Duration) {
+        self.started = (self.started + span).min(self.started.max(now));
+    }
+
+    /// The suspect is not to be declared dead before `deadline`, which is not before the one that stands.
+    pub(crate) fn postpone(&mut self, deadline: Instant) {
+        self.started += deadline.since(self.deadline());
     }
 
     /// Accusers beside the first.
@@ -184,6 +190,23 @@ mod tests {
             accuser
         });
         assert_eq!(told, [4, 3, 2, 1, 4], "the newest first");
+    }
+
+    #[test]
+    fn lost_time_that_is_found_twice_does_not_put_off_the_end_beyond_a_new_beginning() {
+        let at = |seconds| Instant::ZERO + S(seconds);
+        let mut suspicion = Suspicion::<u16>::new(at(10), 1, 100, &Config::lan());
+        let timeout = suspicion.deadline().since(at(10));
+        suspicion.extend(at(13), S(2));
+        assert_eq!(suspicion.deadline(), at(12) + timeout);
+        suspicion.extend(at(13), S(2));
+        assert_eq!(suspicion.deadline(), at(13) + timeout);
+        suspicion.extend(at(11), S(2));
+        assert_eq!(suspicion.deadline(), at(13) + timeout, "never back");
+        suspicion.postpone(at(500));
+        assert_eq!(suspicion.deadline(), at(500));
+        suspicion.postpone(at(400));
+        assert_eq!(suspicion.deadline(), at(500), "never back");
     }
 
     #[test]

@@ -25,50 +25,54 @@ const ALL: [Timer; 4] = [Timer::Gossip, Timer::ProbeRetry, Timer::ProbeTimeout, 
 /// One deadline for each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
-    deadlines: [Option<Instant>; COUNT],
+    deadlines: [Instant; COUNT],
+    /// Which of them are set, a bit for each.
+    set: u8,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, deadline: Instant) {
-        self.deadlines[timer as usize] = Some(deadline);
+        self.deadlines[timer as usize] = deadline;
+        self.set |= 1 << timer as u8;
     }
 
     /// Stretches what remains of a running interval, which was `old`, as `new` is to `old`.
     pub(crate) fn stretch(&mut self, timer: Timer, now: Instant, old: Duration, new: Duration) {
-        if let Some(deadline) = &mut self.deadlines[timer as usize] {
+        if self.is_set(timer) {
+            let deadline = &mut self.deadlines[timer as usize];
             let remaining = deadline.since(now).as_nanos() * new.as_nanos() / old.as_nanos().max(1);
             *deadline = now.min(*deadline) + Duration::from_nanos(u64::try_from(remaining).unwrap_or(u64::MAX));
         }
     }
 
     pub(crate) fn clear(&mut self, timer: Timer) {
-        self.deadlines[timer as usize] = None;
+        self.set &= !(1 << timer as u8);
     }
 
     pub(crate) fn clear_all(&mut self) {
-        self.deadlines = [None; COUNT];
+        self.set = 0;
     }
 
     pub(crate) fn is_set(&self, timer: Timer) -> bool {
-        self.deadlines[timer as usize].is_some()
+        self.set & (1 << timer as u8) != 0
     }
 
-    #[cfg(test)]
     pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
-        self.deadlines[timer as usize]
+        self.is_set(timer).then(|| self.deadlines[timer as usize])
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        self.deadlines.iter().flatten().min().copied()
+        ALL.into_iter().filter_map(|timer| self.deadline(timer)).min()
     }
 
     /// Takes a timer that is due, in a fixed order: a probe's timeout is served before the end of its period.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(Timer, Instant)> {
-        ALL.into_iter().find_map(|timer| {
-            let deadline = self.deadlines[timer as usize].filter(|deadline| *deadline <= now)?;
-            self.deadlines[timer as usize] = None;
+        let (timer, deadline) = ALL.into_iter().find_map(|timer| {
+            let deadline = self.deadline(timer).filter(|deadline| *deadline <= now)?;
             Some((timer, deadline))
-        })
+        })?;
+        self.clear(timer);
+        Some((timer, deadline))
     }
 }
 

@@ -2,6 +2,13 @@
 //!
 //! Datagrams have a codec of their own ([`crate::wire`]); nothing here reads them. Every decoding is under a limit: a forged
 //! length cannot make it allocate more than [`LIMIT`] bytes.
+//!
+//! [`record`] and [`replay`] are for whoever keeps the inputs of a node in memory. [`Recording`] is the whole life of a node as a
+//! stream: its birth, its inputs and what came of them, for a file that is written while the node runs and survives it.
+
+mod birth;
+mod recording;
+mod words;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,6 +27,10 @@ use crate::keyring::{Key, Keyring, Plain};
 use crate::options::{EventOptions, Priority, QueryOptions};
 use crate::rumors::EventId;
 use crate::time::Instant;
+
+pub use birth::{Birth, BirthError, Labels, RecordedSnapshot};
+pub use recording::{CHUNK_MAX, Ending, Entry, MAGIC, Reader, Recording, STREAM_VERSION, StreamError};
+pub use words::{event_in_words, result_in_words};
 
 /// The most bytes that one value takes, encoded or decoded.
 pub const LIMIT: usize = 1 << 17;
@@ -143,11 +154,23 @@ pub struct RecordedKeyring {
     pub plain: u8,
 }
 
+#[cfg(feature = "keyring")]
+impl From<&Keyring> for RecordedKeyring {
+    fn from(keyring: &Keyring) -> Self {
+        Self { ids: keyring.ids().collect(), plain: keyring.plain() as u8 }
+    }
+}
+
 /// Appends an input to a recording.
 ///
 /// # Errors
 /// [`TypedError::Encode`]; the recording is as before.
 pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'_, A>) -> Result<(), TypedError> {
+    recording.extend_from_slice(&encode(&recorded(now, input)?)?);
+    Ok(())
+}
+
+fn recorded<A: Address>(now: Instant, input: &Input<'_, A>) -> Result<Recorded, TypedError> {
     let input = match *input {
         Input::Datagram { from, bytes } => RecordedInput::Datagram { from: address(&from)?, bytes: bytes.into() },
         Input::Timeout => RecordedInput::Timeout,
@@ -175,13 +198,11 @@ pub fn record<A: Address>(recording: &mut Vec<u8>, now: Instant, input: &Input<'
             RecordedInput::Reconfigure { config: Box::new(config.clone()) }
         }
         #[cfg(feature = "keyring")]
-        Input::Command(Command::SetKeyring { keyring }) => RecordedInput::SetKeyring {
-            keyring: keyring
-                .map(|keyring| RecordedKeyring { ids: keyring.ids().collect(), plain: keyring.plain() as u8 }),
-        },
+        Input::Command(Command::SetKeyring { keyring }) => {
+            RecordedInput::SetKeyring { keyring: keyring.map(RecordedKeyring::from) }
+        }
     };
-    recording.extend_from_slice(&encode(&Recorded { at_ns: now.as_nanos(), input })?);
-    Ok(())
+    Ok(Recorded { at_ns: now.as_nanos(), input })
 }
 
 /// Reads a recording and hands every input to `play`, in order. A cut-off last input ends it with an error.
@@ -205,21 +226,40 @@ pub fn replay_with_keys<A: Address>(
     play_all(recording, keys, play)
 }
 
+/// A key where there are keys (feature `keyring`), and nothing at all where there are none.
+#[cfg(feature = "keyring")]
+pub type AnyKey = Key;
+/// A key where there are keys (feature `keyring`), and nothing at all where there are none.
 #[cfg(not(feature = "keyring"))]
-type Key = core::convert::Infallible;
+pub type AnyKey = core::convert::Infallible;
 
 fn play_all<A: Address>(
     mut recording: &[u8],
-    keys: &[Key],
+    keys: &[AnyKey],
     mut play: impl FnMut(Instant, Input<'_, A>),
 ) -> Result<(), TypedError> {
     while !recording.is_empty() {
-        let (Recorded { at_ns, input }, len) = decode_front(recording)?;
+        let (recorded, len) = decode_front::<Recorded>(recording)?;
         recording = &recording[len..];
+        recorded.play(keys, &mut play)?;
+    }
+    Ok(())
+}
+
+impl Recorded {
+    /// Hands the input to `play` with its time. `keys` are all keys that were ever in a keyring.
+    ///
+    /// # Errors
+    /// [`TypedError::Decode`] and [`TypedError::Keyring`]; it was not played then.
+    pub fn play<A: Address, T>(
+        &self,
+        keys: &[AnyKey],
+        play: impl FnOnce(Instant, Input<'_, A>) -> T,
+    ) -> Result<T, TypedError> {
         let seeds: Vec<A>;
         #[cfg(feature = "keyring")]
         let ring: Option<Keyring>;
-        let input = match &input {
+        let input = match &self.input {
             RecordedInput::Datagram { from, bytes } => Input::Datagram { from: parse(from)?, bytes },
             RecordedInput::Timeout => Input::Timeout,
             RecordedInput::Join { seeds: encoded } => {
@@ -249,13 +289,12 @@ fn play_all<A: Address>(
             }
             #[cfg(not(feature = "keyring"))]
             RecordedInput::SetKeyring { .. } => {
-                let _: &[Key] = keys;
+                let _: &[AnyKey] = keys;
                 return Err(TypedError::Keyring);
             }
         };
-        play(Instant::from_nanos(at_ns), input);
+        Ok(play(Instant::from_nanos(self.at_ns), input))
     }
-    Ok(())
 }
 
 #[cfg(feature = "keyring")]

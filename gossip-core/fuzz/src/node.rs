@@ -11,7 +11,7 @@ use gossip_core::member::INCARNATION_MAX;
 use gossip_core::wire::{self, Message, Sender};
 use gossip_core::{
     Command, Config, Event, EventId, EventOptions, Input, Instant, Member, MemberState, Node, Outcome, Priority,
-    QueryOptions, Setup, Snapshot, Strategy, event_payload_max, typed,
+    QueryOptions, Setup, SharedView, Snapshot, Strategy, event_payload_max, typed,
 };
 
 use super::script::{Script, World};
@@ -35,6 +35,9 @@ pub fn run(data: &[u8]) {
 struct Subject<A: World> {
     node: Node<A>,
     twin: Node<A>,
+    /// What both refer to since they last shared a view, and how often they did.
+    view: SharedView<A>,
+    shares: u32,
     config: Config,
     /// The longest that were allowed so far: those that are there stay when the configuration changes.
     longest_metadata: usize,
@@ -81,6 +84,8 @@ impl<A: World> Subject<A> {
         Self {
             node: node(),
             twin: node(),
+            view: SharedView::new([]).expect("nobody is too much"),
+            shares: 0,
             config: config.clone(),
             longest_metadata: config.metadata_max,
             now,
@@ -123,8 +128,37 @@ impl<A: World> Subject<A> {
                 let len = script.pick(&[0, 8, 9, 20, 30, 50, 100, 511, 1_400, 65_535]);
                 self.pull(len);
             }
-            _ => self.drain(),
+            _ => {
+                self.drain();
+                self.share();
+            }
         }
+    }
+
+    /// The node refers to a view of what it knows, now to the last one renewed and now to one that knows nothing else.
+    fn share(&mut self) {
+        self.shares += 1;
+        if self.shares.is_multiple_of(3) {
+            self.view = SharedView::new([Setup::new(A::numbered(2)), Setup::new(A::numbered(3))]).expect("good setups");
+        }
+        if !self.shares.is_multiple_of(4) {
+            self.view = self.view.renewed(&self.node);
+        }
+        let observed = |node: &Node<A>| {
+            let member = |member: Member<'_, A>| {
+                let Member { addr, state, incarnation, metadata, metadata_version } = member;
+                let known = (node.round_trip(&addr), node.coordinate_of(&addr));
+                (addr, (state, incarnation, metadata.to_vec(), metadata_version, known))
+            };
+            let members: BTreeMap<_, _> = node.members().map(member).collect();
+            (members, node.digest(), node.live_members(), node.counters(), node.version(), node.health_score())
+        };
+        let before = (observed(&self.node), self.node.poll_timeout());
+        let shared = self.node.share(&self.view);
+        assert_eq!(self.twin.share(&self.view), shared, "the twin does the same");
+        assert_eq!(observed(&self.node), before.0, "nothing that the node knows is otherwise");
+        let late = |timeout: Option<Instant>| timeout.unwrap_or(Instant::from_nanos(u64::MAX));
+        assert!(late(self.node.poll_timeout()) >= late(before.1), "there may be less to look at, not more");
     }
 
     fn input(&mut self, input: Input<'_, A>) -> Result<Outcome<A>, gossip_core::InputError> {
@@ -151,9 +185,9 @@ impl<A: World> Subject<A> {
     }
 
     fn hear(&mut self, from: A, bytes: &[u8]) {
-        let before = *self.node.counters();
+        let before = self.node.counters();
         let result = self.input(Input::Datagram { from, bytes });
-        let after = *self.node.counters();
+        let after = self.node.counters();
         let accepted =
             after.datagrams_accepted + after.datagrams_ignored - before.datagrams_accepted - before.datagrams_ignored;
         assert_eq!(accepted, u64::from(result.is_ok()), "taken in or refused: {result:?}");
@@ -299,10 +333,10 @@ impl<A: World> Subject<A> {
 
     fn timeouts(&mut self) {
         let early = self.node.poll_timeout().is_none_or(|due| due > self.now);
-        let before = (self.node.poll_timeout(), *self.node.counters(), self.node.digest());
+        let before = (self.node.poll_timeout(), self.node.counters(), self.node.digest());
         let _ = self.input(Input::Timeout);
         if early {
-            let after = (self.node.poll_timeout(), *self.node.counters(), self.node.digest());
+            let after = (self.node.poll_timeout(), self.node.counters(), self.node.digest());
             assert_eq!(before, after, "a timeout too early does nothing");
         }
         let mut served = 1;

@@ -12,7 +12,7 @@ impl Backlog {
         for (sent, queue) in self.queues.iter().enumerate() {
             let (mut previous, mut slot, mut len) = (NONE, queue.head, 0);
             while slot != NONE {
-                let link = self.links.at(slot);
+                let link = self.links.get(slot);
                 assert_eq!((link.previous, usize::from(link.sent)), (previous, sent), "slot {slot}");
                 queued.push((slot, link.sent));
                 (previous, slot, len) = (slot, link.next, len + 1);
@@ -20,8 +20,9 @@ impl Backlog {
             assert_eq!((previous, len), (queue.tail, queue.len), "queue of those told {sent} times");
         }
         assert_eq!(queued.len(), self.len as usize);
-        let linked = self.links.iter().filter(|link| link.sent != IDLE).count();
+        let linked = self.links.iter().filter(|(_, link)| link.sent != IDLE).count();
         assert_eq!(linked, queued.len(), "none is linked twice");
+        assert!(self.iter().eq(queued.iter().copied()));
         queued
     }
 }

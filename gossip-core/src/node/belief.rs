@@ -6,6 +6,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Entry, Slot};
 use crate::name::split_name;
+use crate::sparse::push_tight;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 
@@ -27,7 +28,7 @@ impl<A: Address> Node<A> {
         self.members.set(slot, claim, newer);
         self.after_change(now, slot, Some(old), told_by, accuser);
         if changed && old.state == claim.state {
-            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
+            push_tight(&mut self.events, Event::MetadataChanged { addr: self.members.entry(slot).addr() });
         }
         if changed || !old.state.is_live() {
             self.check_name(slot);
@@ -45,7 +46,7 @@ impl<A: Address> Node<A> {
         accuser: A,
     ) -> Option<Slot> {
         if self.members.len() >= self.config.members_max {
-            self.counters.members_refused += 1;
+            self.counters.add(1, |cold| &mut cold.members_refused);
             return None;
         }
         let slot = self.members.insert(addr, claim, metadata);
@@ -79,21 +80,24 @@ impl<A: Address> Node<A> {
             }
         }
         if old.map(|old| old.state) != Some(claim.state) {
-            self.events.push_back(Event::MemberChanged {
-                addr,
-                state: claim.state,
-                incarnation: claim.incarnation,
-                told_by,
-                accuser: match claim.state {
-                    MemberState::Suspect => Some(accuser),
-                    MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
-                    MemberState::Alive | MemberState::Left => None,
+            push_tight(
+                &mut self.events,
+                Event::MemberChanged {
+                    addr,
+                    state: claim.state,
+                    incarnation: claim.incarnation,
+                    told_by,
+                    accuser: match claim.state {
+                        MemberState::Suspect => Some(accuser),
+                        MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
+                        MemberState::Alive | MemberState::Left => None,
+                    },
+                    confirmations: match claim.state {
+                        MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
+                        MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
+                    },
                 },
-                confirmations: match claim.state {
-                    MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
-                    MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
-                },
-            });
+            );
         }
     }
 
@@ -127,7 +131,7 @@ impl<A: Address> Node<A> {
             if let Some(addr) = gone.map(Entry::addr) {
                 self.updates.remove(slot);
                 self.members.remove(slot);
-                self.events.push_back(Event::MemberForgotten { addr });
+                push_tight(&mut self.events, Event::MemberForgotten { addr });
                 return true;
             }
         }
@@ -140,7 +144,7 @@ impl<A: Address> Node<A> {
         let Some((name, _)) = split_name(self.members.metadata(slot).bytes).filter(|_| is_live(slot)) else { return };
         if let Some(other) = self.members.named(name).find(|&other| other != slot && is_live(other)) {
             let [addr, other] = [slot, other].map(|slot| self.members.entry(slot).addr());
-            self.events.push_back(Event::NameConflict { addr, other });
+            push_tight(&mut self.events, Event::NameConflict { addr, other });
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{Entry, SELF, Slot};
 use crate::probe::{Patience, Probe, SEQUENCES};
+use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -46,7 +47,7 @@ impl<A: Address> Node<A> {
 
     /// How long to wait for this member.
     fn patience(&self, target: Slot) -> Patience {
-        let Config { probe_timeout, probe_timeout_min, probe_pings, .. } = self.config;
+        let Config { probe_timeout, probe_timeout_min, probe_pings, .. } = *self.config;
         let overdue = if probe_timeout_min < probe_timeout {
             self.round_trips.overdue_after(target, probe_timeout_min / u32::from(probe_pings))
         } else {
@@ -103,7 +104,7 @@ impl<A: Address> Node<A> {
         self.counters.probes_failed += 1;
         let (helpers, silent) = (probe.helpers(), probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
-        self.events.push_back(Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
+        push_tight(&mut self.events, Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
         // Unless the slot was given to another meanwhile.
         if self.members.get(probe.target).is_some_and(|entry| entry.addr() == probe.addr) {
             // Whatever was measured says nothing about when it will answer again.
@@ -137,7 +138,7 @@ impl<A: Address> Node<A> {
         }
         let (deadline, confirmations) = (suspicion.deadline(), suspicion.confirmations());
         let addr = self.members.entry(slot).addr();
-        self.events.push_back(Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
+        push_tight(&mut self.events, Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
         self.watch_suspicion(deadline, slot);
         self.updates.insert(slot);
         true
@@ -168,9 +169,10 @@ impl<A: Address> Node<A> {
                 continue;
             }
             if self.is_deaf(now) {
-                self.counters.suspicions_extended += 1;
+                self.counters.add(1, |cold| &mut cold.suspicions_extended);
                 if let Some(suspicion) = self.suspicions.get_mut(&slot) {
-                    suspicion.extend(self.config.probe_interval);
+                    // From now on, however late it is: or each period that was missed would be served one by one.
+                    suspicion.postpone(now + self.config.probe_interval);
                     self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
                 }
                 continue;
@@ -200,12 +202,12 @@ impl<A: Address> Node<A> {
         if !self.config.self_doubt || !unanswered || silence <= self.config.probe_interval.saturating_mul(2) {
             return;
         }
-        self.extend_suspicions(silence);
+        self.extend_suspicions(now, silence);
         self.suspicions.keys().for_each(|&slot| self.updates.insert(slot));
     }
 
-    pub(super) fn extend_suspicions(&mut self, span: Duration) {
-        self.suspicions.values_mut().for_each(|suspicion| suspicion.extend(span));
+    pub(super) fn extend_suspicions(&mut self, now: Instant, span: Duration) {
+        self.suspicions.values_mut().for_each(|suspicion| suspicion.extend(now, span));
     }
 
     /// A driver that serves a timer far too late was stalled (starved, suspended, swapped out). Answers may have come in
@@ -215,12 +217,23 @@ impl<A: Address> Node<A> {
         if !self.config.self_doubt || late <= self.config.probe_timeout {
             return;
         }
-        self.counters.stalls += 1;
+        self.counters.add(1, |cold| &mut cold.stalls);
         self.awareness.on_stall(self.config.awareness_max);
         self.probe = None;
         self.clear_probe_timers();
         self.relays.clear();
-        self.extend_suspicions(late);
+        self.extend_suspicions(now, late);
+    }
+
+    /// A driver that comes back after a long time brings what was sent meanwhile, before or after it serves the timers. How old
+    /// that is nobody knows: from when the timers were due until one is served in time, all of it may be.
+    pub(super) fn notice_lateness(&mut self, now: Instant, timeout: bool) {
+        let Some(deadline) = self.timers.next().filter(|deadline| *deadline <= now) else { return };
+        if now.since(deadline) > self.config.probe_timeout {
+            self.rumors.lie_unread_since(deadline, now);
+        } else if timeout {
+            self.rumors.are_read(now);
+        }
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
@@ -253,7 +266,7 @@ impl<A: Address> Node<A> {
         if let Some(coordinates) = &mut self.coordinates {
             coordinates.on_round_trip(&addr, rtt, &mut self.rng);
         }
-        self.events.push_back(Event::Rtt { addr, rtt });
+        push_tight(&mut self.events, Event::Rtt { addr, rtt });
     }
 
     pub(super) fn on_nack(&mut self, from: A, seq: u32) {
@@ -277,17 +290,17 @@ impl<A: Address> Node<A> {
         if claim.state == MemberState::Alive {
             // A former life of this node, or another node with its address. It is alive, so there is nothing to refute; to go
             // above the claim would make two nodes with one address outdo each other for ever.
-            self.counters.incarnations_adopted += 1;
+            self.counters.add(1, |cold| &mut cold.incarnations_adopted);
             self.members.set(SELF, claim, None);
             return;
         }
         if claim.incarnation == known.incarnation {
             self.awareness.on_refute(self.config.awareness_max);
         }
-        self.counters.refutations += 1;
+        self.counters.add(1, |cold| &mut cold.refutations);
         self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
         self.updates.insert(SELF);
-        self.events.push_back(Event::Refuted { claim, told_by, incarnation });
+        push_tight(&mut self.events, Event::Refuted { claim, told_by, incarnation });
     }
 
     fn maybe_reconnect(&mut self) {

@@ -1,72 +1,111 @@
 //! Whom a node once knew: so that one that lost everybody finds back, and two sides of a partition meet again when both have
 //! forgotten each other.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::time::Duration;
 
 use super::Node;
 use super::transmit::Outgoing;
 use crate::address::Address;
+use crate::sparse::push_tight;
 use crate::time::Instant;
 
 /// How many of either kind are kept.
 const FORMER_MAX: usize = 16;
 
+/// The longest encoded address that is kept.
+const ENCODED_MAX: usize = 128;
+
 /// For how long the dead are called (Serf's default).
 const LOST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Protocol periods between two calls to the dead.
-const LOST_PERIODS: u32 = 64;
+const LOST_PERIODS: u8 = 64;
+
+/// Who died, in the order of dying, and until when to call them.
+type Lost<A> = VecDeque<(Instant, <A as Address>::Stored)>;
 
 /// Addresses, a fixed number of them.
 #[derive(Debug)]
-pub(super) struct Former<A> {
-    /// The last that answered a probe of this node: they were there.
-    answered: Vec<A>,
+pub(super) struct Former<A: Address> {
+    /// The last that answered a probe of this node: they were there. One encoded address after the other, for their room is more
+    /// than they need.
+    answered: Vec<u8>,
+    count: u8,
     /// The one of them to be replaced next, when they are all.
-    oldest: usize,
+    oldest: u8,
     /// The last that were declared dead, and until when to call them.
-    lost: VecDeque<(Instant, A)>,
+    lost: Option<Box<Lost<A>>>,
     /// Whose turn it is to be called.
-    turn: usize,
-    periods: u32,
+    turn: u8,
+    periods: u8,
 }
 
-impl<A> Default for Former<A> {
+impl<A: Address> Default for Former<A> {
     fn default() -> Self {
-        Self { answered: Vec::new(), oldest: 0, lost: VecDeque::new(), turn: 0, periods: 0 }
+        Self { answered: Vec::new(), count: 0, oldest: 0, lost: None, turn: 0, periods: 0 }
     }
 }
 
-impl<A: Copy + Eq> Former<A> {
+impl<A: Address> Former<A> {
     pub(super) fn on_answer(&mut self, addr: A) {
-        if self.answered.contains(&addr) {
+        let mut buffer = [0; ENCODED_MAX];
+        // One that is longer is not remembered.
+        let Some(len) = addr.encode(&mut buffer) else { return };
+        let encoded = &buffer[..len];
+        if self.places().any(|place| self.answered[place] == *encoded) {
             return;
         }
-        if self.answered.len() < FORMER_MAX {
-            self.answered.reserve_exact(FORMER_MAX - self.answered.len());
-            self.answered.push(addr);
-        } else {
-            self.answered[self.oldest] = addr;
-            self.oldest = (self.oldest + 1) % FORMER_MAX;
+        if usize::from(self.count) < FORMER_MAX {
+            self.answered.reserve_exact(len);
+            self.answered.extend_from_slice(encoded);
+            self.count += 1;
+            return;
         }
+        let oldest = self.places().nth(self.oldest.into());
+        if let Some(place) = oldest {
+            self.answered.splice(place, encoded.iter().copied());
+            self.oldest = (self.oldest + 1) % FORMER_MAX as u8;
+        }
+    }
+
+    /// Where each of those that answered stands.
+    fn places(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut start = 0;
+        core::iter::from_fn(move || {
+            let (_, len) = A::decode(&self.answered[start..])?;
+            start += len;
+            Some(start - len..start)
+        })
+    }
+
+    fn answered(&self, number: usize) -> Option<A> {
+        let place = self.places().nth(number)?;
+        A::decode(&self.answered[place]).map(|(addr, _)| addr)
     }
 
     pub(super) fn on_death(&mut self, now: Instant, addr: A) {
-        self.lost.retain(|(_, other)| *other != addr);
-        if self.lost.len() >= FORMER_MAX {
-            self.lost.pop_front();
+        let addr = A::Stored::from(addr);
+        let lost = self.lost.get_or_insert_default();
+        lost.retain(|(_, other)| *other != addr);
+        if lost.len() >= FORMER_MAX {
+            lost.pop_front();
         }
-        self.lost.push_back((now + LOST_LIFETIME, addr));
+        push_tight(lost, (now + LOST_LIFETIME, addr));
     }
 
     /// The next of all in turn.
     fn any(&mut self) -> Option<A> {
-        let count = self.answered.len() + self.lost.len();
-        let place = self.turn.checked_rem(count)?;
-        self.turn = place + 1;
-        Some(self.answered.get(place).copied().unwrap_or_else(|| self.lost[place - self.answered.len()].1))
+        let answered = usize::from(self.count);
+        let place = usize::from(self.turn).checked_rem(answered + self.lost.as_ref().map_or(0, |lost| lost.len()))?;
+        self.turn = place as u8 + 1;
+        match place.checked_sub(answered) {
+            None => self.answered(place),
+            Some(place) => Some(self.lost.as_ref()?.get(place)?.1.into()),
+        }
     }
 
     /// The next of the dead in turn, once in so many periods.
@@ -75,10 +114,11 @@ impl<A: Copy + Eq> Former<A> {
         if self.periods != 0 {
             return None;
         }
-        self.lost.retain(|(until, _)| *until > now);
-        let (until, addr) = self.lost.pop_front()?;
-        self.lost.push_back((until, addr));
-        Some(addr)
+        let lost = self.lost.as_mut()?;
+        lost.retain(|(until, _)| *until > now);
+        let (until, addr) = lost.pop_front()?;
+        lost.push_back((until, addr));
+        Some(addr.into())
     }
 }
 
@@ -104,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_last_sixteen_of_either_kind_are_kept_and_called_in_turn() {
-        let mut former = Former::default();
+        let mut former = Former::<u16>::default();
         assert_eq!(former.any(), None);
         (0..20_u16).for_each(|addr| former.on_answer(addr));
         former.on_answer(19);

@@ -1,4 +1,4 @@
-//! What holds of a node at all times, for tests and fuzzing.
+//! What holds of a node at all times, for tests, fuzzing and simulators (feature `check`).
 
 use alloc::vec::Vec;
 use core::cmp::Reverse;

@@ -1,6 +1,7 @@
 //! The node: dispatch of inputs, the polls, the commands. What the protocol does is in the files beside:
 //!
-//! - from birth on: `setup`, `restore` (snapshots), `former` (whom it once knew), `reconfigure` (another configuration);
+//! - from birth on: `setup`, `restore` (snapshots), `former` (whom it once knew), `reconfigure` (another configuration),
+//!   `share` (memory in common with others);
 //! - what comes in: `receive` (what a datagram brings), `belief` (what follows when a member is held for something else);
 //! - failure detection: `failure` (probing and suspicion), `relay` (probing for others);
 //! - what goes out: `spread` (gossip rounds, goodbye), `sync` (anti-entropy), `queue` (what waits, and the limit on
@@ -10,7 +11,7 @@
 mod belief;
 mod failure;
 mod former;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "check"))]
 mod invariants;
 mod publish;
 mod query;
@@ -23,9 +24,11 @@ mod restore;
 #[cfg(feature = "keyring")]
 mod seal;
 mod setup;
+mod share;
 mod spread;
 mod sync;
 mod transmit;
+mod warm;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -39,7 +42,7 @@ use crate::backlog::Backlog;
 use crate::brake::Brake;
 use crate::config::{Config, ConfigError};
 use crate::coordinate::Coordinates;
-use crate::counters::Counters;
+use crate::counters::Counts;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 use crate::member::Metadata;
 use crate::members::{Members, SELF, Slot};
@@ -88,62 +91,66 @@ enum Phase {
 /// Members, events, identities of events, waiting messages, relayed probes and seeds are bounded by the [`Config`] or by
 /// constants, and what happens at each bound is counted. Waiting [`Event`]s are bounded by the driver: one input makes at
 /// most as many as one datagram has items, plus those of timers.
+///
+/// # Layout
+/// In C's order, what every input needs in front, so that it takes few lines of memory next to each other: who drives many nodes
+/// waits for these.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Node<A: Address> {
-    config: Config,
-    rng: Rng,
+    config: Arc<Config>,
+    /// When the last datagram of another node was accepted.
+    heard: Instant,
+    timers: Timers,
     phase: Phase,
-    seeds: Vec<A>,
-    acquaintances: Acquaintances<A>,
-    next_sequence: u64,
-
-    members: Members<A>,
-    /// Members of whom something is still to be told.
-    updates: Backlog,
-    rumors: Rumors<A>,
-    queries: Queries<A>,
-    /// The dead and the departed, in the order of their going: when to forget which incarnation of whom.
-    tombstones: VecDeque<(Instant, Slot, u32)>,
-
+    /// Whether a member that is not suspected owes the answer to a probe since then.
+    unanswered: bool,
     awareness: Awareness,
-    probe: Option<Probe<A>>,
+    /// Datagrams sent since the last gossip round to tell events on at once.
+    forwards: u16,
+    events: VecDeque<Event<A>>,
+    outgoing: Queue<A>,
+    /// Events that the datagram at hand brought, by their slots.
+    fresh: Vec<u32>,
     relays: Vec<Relay<A>>,
-    suspicions: BTreeMap<Slot, Suspicion<A>>,
     /// When to look at a suspicion. An entry may be outdated: the suspicion itself knows its deadline.
     suspicion_deadlines: BinaryHeap<Reverse<(Instant, Slot)>>,
+    /// The dead and the departed, in the order of their going: when to forget which incarnation of whom.
+    tombstones: VecDeque<(Instant, Slot, u32)>,
+    rumors: Rumors<A>,
+    /// Unless there are none.
+    queries: Option<Box<Queries<A>>>,
+    /// Unless they are switched off.
+    coordinates: Option<Box<Coordinates<A>>>,
+    #[cfg(feature = "keyring")]
+    sealing: seal::Sealing<A>,
+    members: Members<A>,
+    counters: Counts,
+    /// Members of whom something is still to be told.
+    updates: Backlog,
+    rng: Rng,
+    /// Reused, so that a draw of peers does not allocate.
+    drawn: Vec<Slot>,
+
+    seeds: Vec<A>,
+    /// Unless it was never here before.
+    acquaintances: Option<Box<Acquaintances<A>>>,
+    next_sequence: u64,
+    probe: Option<Probe<A>>,
+    suspicions: BTreeMap<Slot, Suspicion<A>>,
     /// Numbers of the next ping, and of the last one for another.
     next_ping: u32,
     last_relay: u32,
     round_trips: RoundTrips,
     former: Former<A>,
     brake: Brake,
-    /// Unless they are switched off.
-    coordinates: Option<Box<Coordinates<A>>>,
-    /// When the last datagram of another node was accepted.
-    heard: Instant,
-    /// Whether a member that is not suspected owes the answer to a probe since then.
-    unanswered: bool,
-
     sync: Sync<A>,
-    /// Datagrams sent since the last gossip round to tell events on at once.
-    forwards: u16,
-
-    timers: Timers,
-    outgoing: Queue<A>,
-    events: VecDeque<Event<A>>,
-    counters: Counters,
-    #[cfg(feature = "keyring")]
-    sealing: seal::Sealing<A>,
-    /// Reused, so that a draw of peers does not allocate.
-    drawn: Vec<Slot>,
-    /// Events that the datagram at hand brought, by their slots.
-    fresh: Vec<u32>,
 }
 
 impl<A: Address> Node<A> {
     fn born(
         now: Instant,
-        config: Config,
+        config: Arc<Config>,
         setup: &Setup<'_, A>,
         view: Option<Arc<View<A>>>,
     ) -> Result<Self, ConfigError> {
@@ -154,16 +161,16 @@ impl<A: Address> Node<A> {
         }
         let mut rng = Rng::new(setup.seed);
         let hash_seed = rng.next_u64();
-        let common = view.as_ref().map_or(0, |view| view.slots());
+        let round_trips = if view.is_some() { RoundTrips::of_few() } else { RoundTrips::default() };
         let mut node = Self {
             phase: Phase::Alone,
             seeds: Vec::new(),
-            acquaintances: Acquaintances::default(),
+            acquaintances: None,
             next_sequence: setup.first_sequence,
-            updates: Backlog::sparse(common),
+            updates: if view.is_some() { Backlog::of_few() } else { Backlog::default() },
             members: Members::with_view(setup.local, setup.incarnation, setup.stated_metadata(), hash_seed, view),
             rumors: Rumors::new(hash_seed),
-            queries: Queries::new(),
+            queries: None,
             tombstones: VecDeque::new(),
             awareness: Awareness::new(),
             probe: None,
@@ -175,7 +182,7 @@ impl<A: Address> Node<A> {
             former: Former::default(),
             brake: Brake::default(),
             coordinates: (config.coordinates_max > 0).then(|| Box::new(Coordinates::new(config.coordinates_max))),
-            round_trips: RoundTrips::sparse(common),
+            round_trips,
             heard: now,
             unanswered: false,
             sync: Sync::new(),
@@ -183,7 +190,7 @@ impl<A: Address> Node<A> {
             timers: Timers::default(),
             outgoing: Queue::new(),
             events: VecDeque::new(),
-            counters: Counters::default(),
+            counters: Counts::default(),
             #[cfg(feature = "keyring")]
             sealing: seal::Sealing::new(setup.session),
             drawn: Vec::new(),
@@ -207,6 +214,7 @@ impl<A: Address> Node<A> {
     /// Why the input was refused; see [`InputError`] for whose fault it is. A driver may ignore the error of a datagram: it
     /// was counted.
     pub fn handle(&mut self, now: Instant, input: Input<'_, A>) -> Result<Outcome<A>, InputError> {
+        self.notice_lateness(now, matches!(input, Input::Timeout));
         match input {
             Input::Datagram { from, bytes } => self.on_datagram(now, from, bytes).map(|()| Outcome::Done),
             Input::Timeout => {
@@ -242,7 +250,7 @@ impl<A: Address> Node<A> {
             self.timers.next(),
             self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
             self.rumors.next_expiry(),
-            self.queries.next_wake(),
+            self.queries.as_ref().and_then(|queries| queries.next_wake()),
             self.tombstones.front().map(|&(forget, ..)| forget),
             self.relays.iter().map(Relay::deadline).min(),
         ]
@@ -349,7 +357,7 @@ impl<A: Address> Node<A> {
 
     fn enqueue(&mut self, outgoing: Outgoing<A>) {
         if self.outgoing.len() >= self.config.transmits_max {
-            self.counters.transmits_refused += 1;
+            self.counters.add(1, |cold| &mut cold.transmits_refused);
         } else {
             self.outgoing.push_back(outgoing, self.config.datagrams_per_second_max);
         }

@@ -24,7 +24,7 @@ impl<A: Address> Node<A> {
         self.check_room(payload, options.priority)?;
         let id = self.next_event_id();
         let terms = self.rumors.terms(now, id.sequence, options, &self.config);
-        self.counters.events_started += 1;
+        self.counters.add(1, |cold| &mut cold.events_started);
         self.start_rumor(now, id, terms, payload);
         Ok(id)
     }

@@ -4,16 +4,19 @@
 //! sent so far is paid for. A quarter of a second's worth may be sent at once, of which half is left to failure detection:
 //! its messages go first, so that a node which must save datagrams does not seem dead.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::transmit::Outgoing;
+use crate::sparse::push_tight;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Queue<A> {
     /// Messages of failure detection, under a limit.
-    first: VecDeque<Outgoing<A>>,
+    #[allow(clippy::box_collection, reason = "a word where nearly all nodes have none")]
+    first: Option<Box<VecDeque<Outgoing<A>>>>,
     rest: VecDeque<Outgoing<A>>,
     paid: Instant,
 }
@@ -23,24 +26,36 @@ type Rate = u32;
 
 impl<A> Queue<A> {
     pub(super) const fn new() -> Self {
-        Self { first: VecDeque::new(), rest: VecDeque::new(), paid: Instant::ZERO }
+        Self { first: None, rest: VecDeque::new(), paid: Instant::ZERO }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.first.len() + self.rest.len()
+        self.first.as_ref().map_or(0, |first| first.len()) + self.rest.len()
     }
 
     /// Drops the last of the others, then of failure detection, beyond `max`; how many.
     pub(super) fn truncate(&mut self, max: usize) -> usize {
         let before = self.len();
-        self.rest.truncate(max.saturating_sub(self.first.len()));
-        self.first.truncate(max);
+        self.rest.truncate(max.saturating_sub(before - self.rest.len()));
+        if let Some(first) = &mut self.first {
+            first.truncate(max);
+        }
         before - self.len()
     }
 
     pub(super) fn push_back(&mut self, outgoing: Outgoing<A>, rate: Rate) {
-        let queue = if rate > 0 && outgoing.detects_failure() { &mut self.first } else { &mut self.rest };
-        queue.push_back(outgoing);
+        let first = rate > 0 && outgoing.detects_failure();
+        push_tight(if first { self.first.get_or_insert_default() } else { &mut self.rest }, outgoing);
+    }
+
+    pub(super) fn any(&self, of: impl Fn(&Outgoing<A>) -> bool) -> bool {
+        self.first.iter().flat_map(|first| first.iter()).chain(&self.rest).any(of)
+    }
+
+    /// Gives up the room that is not needed.
+    pub(super) fn shrink(&mut self) {
+        self.first.take_if(|first| first.is_empty());
+        self.rest.shrink_to_fit();
     }
 
     /// Puts back what is not done with.
@@ -53,7 +68,7 @@ impl<A> Queue<A> {
         if self.due(rate).is_some_and(|due| due > now) {
             return None;
         }
-        self.first.pop_front().or_else(|| self.rest.pop_front())
+        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| self.rest.pop_front())
     }
 
     /// A datagram was sent.
@@ -67,7 +82,7 @@ impl<A> Queue<A> {
     pub(super) fn due(&self, rate: Rate) -> Option<Instant> {
         // What is paid for ahead, beside the datagram itself.
         let ahead = interval(rate) * (rate / 4).saturating_sub(1);
-        match (self.first.is_empty(), self.rest.is_empty()) {
+        match (self.first.as_ref().is_none_or(|first| first.is_empty()), self.rest.is_empty()) {
             _ if rate == 0 => None,
             (false, _) => Some(self.paid - ahead),
             (true, false) => Some(self.paid - ahead / 2),
@@ -115,7 +130,7 @@ mod tests {
         assert_eq!(send(&mut queue, at(1_100), RATE), (3, 0));
         // A quiet time fills the bucket again, and no more than that.
         assert_eq!(send(&mut queue, at(9_000), RATE), (10, 0));
-        queue.first.clear();
+        queue.first = None;
         assert_eq!(send(&mut queue, at(9_025), RATE), (0, 0), "half of the burst is left to failure detection");
         assert_eq!(queue.due(RATE), Some(Instant::from_nanos(9_137_500_000)));
         assert_eq!(send(&mut queue, at(12_000), RATE), (0, 5));

@@ -80,8 +80,8 @@ impl<A: Address> Node<A> {
 
     /// What was dropped, refused, bounded and repaired so far.
     #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        self.counters.total()
     }
 
     /// Lifeguard's local health score: 0 is healthy.
@@ -116,7 +116,7 @@ impl<A: Address> Node<A> {
     /// 2⁻³².
     #[must_use]
     pub fn digest(&self) -> u32 {
-        digest(self.members.digests().total(), self.rumors.digests().total())
+        digest(self.members.digest(), self.rumors.digest())
     }
 
     fn member_at(&self, slot: Slot) -> Member<'_, A> {

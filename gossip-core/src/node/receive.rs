@@ -8,12 +8,13 @@ use core::time::Duration;
 use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase, stored};
 use crate::address::Address;
-use crate::counters::Counters;
+use crate::counters::Counts;
 use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{SELF, Slot};
 use crate::options::Order;
 use crate::rumors::{Delivery, EventId, Heard, lifetime};
+use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, RumorKind, Sender, Update};
 
@@ -38,37 +39,36 @@ impl<A: Address> Node<A> {
 
     /// Counts a datagram that has no effect.
     pub(super) fn refuse(&mut self, error: DecodeError) -> Result<(), InputError> {
-        let counters = &mut self.counters;
-        *match error {
-            DecodeError::Foreign => &mut counters.datagrams_foreign,
-            DecodeError::Version(_) => &mut counters.datagrams_other_version,
-            DecodeError::Cluster(_) => &mut counters.datagrams_other_cluster,
-            DecodeError::Checksum => &mut counters.datagrams_damaged,
-            DecodeError::Malformed => &mut counters.datagrams_malformed,
-            DecodeError::Sealed => &mut counters.datagrams_sealed,
-            DecodeError::Plain => &mut counters.datagrams_plain,
-            DecodeError::UnknownKey(_) => &mut counters.datagrams_unknown_key,
-            DecodeError::Forged => &mut counters.datagrams_forged,
-            DecodeError::Replayed => &mut counters.datagrams_replayed,
-            DecodeError::SendersFull => &mut counters.senders_refused,
-        } += 1;
+        self.counters.add(1, |cold| match error {
+            DecodeError::Foreign => &mut cold.datagrams_foreign,
+            DecodeError::Version(_) => &mut cold.datagrams_other_version,
+            DecodeError::Cluster(_) => &mut cold.datagrams_other_cluster,
+            DecodeError::Checksum => &mut cold.datagrams_damaged,
+            DecodeError::Malformed => &mut cold.datagrams_malformed,
+            DecodeError::Sealed => &mut cold.datagrams_sealed,
+            DecodeError::Plain => &mut cold.datagrams_plain,
+            DecodeError::UnknownKey(_) => &mut cold.datagrams_unknown_key,
+            DecodeError::Forged => &mut cold.datagrams_forged,
+            DecodeError::Replayed => &mut cold.datagrams_replayed,
+            DecodeError::SendersFull => &mut cold.senders_refused,
+        });
         Err(error.into())
     }
 
     pub(super) fn on_decoded(&mut self, now: Instant, from: A, datagram: Datagram<'_, A>) {
         if from == self.local() || self.phase == Phase::Left {
-            self.counters.datagrams_ignored += 1;
+            self.counters.add(1, |cold| &mut cold.datagrams_ignored);
             return;
         }
         let Datagram { version, sender, message, items } = datagram;
         self.counters.datagrams_accepted += 1;
-        self.counters.datagrams_newer_version += u64::from(version > wire::VERSION);
+        self.counters.add(u64::from(version > wire::VERSION), |cold| &mut cold.datagrams_newer_version);
         self.notice_silence(now);
         let leaves = matches!(message, Message::Leave);
         let sender_is_live = leaves || self.on_sender(now, from, sender.incarnation);
         if sender_is_live && !leaves && self.phase == Phase::Alone {
             self.phase = Phase::Member;
-            self.events.push_back(Event::Joined { through: from });
+            push_tight(&mut self.events, Event::Joined { through: from });
         }
         let via = via(&message);
         // The dead and departed that the sender holds for alive are in no digest: an exchange tells of them like this.
@@ -86,7 +86,9 @@ impl<A: Address> Node<A> {
                 Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
                 Item::Coordinate(coordinate) => {
                     if let Some(coordinates) = self.coordinates.as_mut().filter(|_| sender_is_live) {
-                        self.counters.coordinates_evicted += u64::from(coordinates.on_told(from, coordinate));
+                        self.counters.add(u64::from(coordinates.on_told(from, coordinate)), |cold| {
+                            &mut cold.coordinates_evicted
+                        });
                     }
                 }
             }
@@ -136,7 +138,7 @@ impl<A: Address> Node<A> {
             return;
         }
         if metadata.is_some_and(|told| told.bytes.len() > self.config.metadata_max) {
-            self.counters.metadata_refused += 1;
+            self.counters.add(1, |cold| &mut cold.metadata_refused);
             metadata = None;
         }
         let Some(slot) = slot else {
@@ -173,7 +175,7 @@ impl<A: Address> Node<A> {
             self.updates.insert(slot);
         }
         if changed {
-            self.events.push_back(Event::MetadataChanged { addr });
+            push_tight(&mut self.events, Event::MetadataChanged { addr });
             self.check_name(slot);
         }
     }
@@ -187,13 +189,13 @@ impl<A: Address> Node<A> {
             return;
         }
         if !self.brake.admits(now, self.config.probe_interval) {
-            self.counters.metadata_deferred += 1;
+            self.counters.add(1, |cold| &mut cold.metadata_deferred);
             return;
         }
         let bytes = Vec::from(own.bytes);
         let claim = self.members.entry(SELF).claim();
         self.members.set(SELF, claim, Some(Metadata { version, bytes: &bytes }));
-        self.counters.metadata_restated += 1;
+        self.counters.add(1, |cold| &mut cold.metadata_restated);
         self.updates.insert(SELF);
     }
 
@@ -213,7 +215,7 @@ impl<A: Address> Node<A> {
                         let delivered = rumors.deliver_ordered(now, delivery, distance, config, |delivery, order| {
                             hand_over(events, counters, delivery, order);
                         });
-                        self.counters.events_held += u64::from(!delivered);
+                        self.counters.add(u64::from(!delivered), |cold| &mut cold.events_held);
                     }
                     RumorKind::Query { receipts } => {
                         let age = Duration::from_millis(u64::from(rumor.age_ms));
@@ -223,8 +225,8 @@ impl<A: Address> Node<A> {
                 }
             }
             Heard::Duplicate => self.counters.events_duplicate += 1,
-            Heard::Expired => self.counters.events_expired += 1,
-            Heard::TooLong => self.counters.events_too_long += 1,
+            Heard::Expired => self.counters.add(1, |cold| &mut cold.events_expired),
+            Heard::TooLong => self.counters.add(1, |cold| &mut cold.events_too_long),
         }
     }
 
@@ -260,7 +262,7 @@ impl<A: Address> Node<A> {
                 if sender_is_live {
                     self.on_sync_open(from, bits, digests);
                 } else {
-                    self.counters.syncs_refused += 1;
+                    self.counters.add(1, |cold| &mut cold.syncs_refused);
                 }
                 differ = false;
             }
@@ -281,7 +283,7 @@ impl<A: Address> Node<A> {
                 differ = false;
             }
             Message::Response(ref response) => self.on_response(now, from, response, sender_is_live),
-            Message::App { payload } => self.events.push_back(Event::Message { from, payload: payload.into() }),
+            Message::App { payload } => push_tight(&mut self.events, Event::Message { from, payload: payload.into() }),
         }
         if differ && sender_is_live {
             self.maybe_sync(now, from);
@@ -292,13 +294,13 @@ impl<A: Address> Node<A> {
 /// Gives an event to the application.
 pub(super) fn hand_over<A>(
     events: &mut VecDeque<Event<A>>,
-    counters: &mut Counters,
+    counters: &mut Counts,
     delivery: Delivery<A>,
     order: Order,
 ) {
     let Delivery { id, payload, hops, from, via } = delivery;
-    counters.events_out_of_order += u64::from(matches!(order, Order::Gap | Order::Late));
-    events.push_back(Event::UserEvent { id, payload, hops, from, via, order });
+    counters.add(u64::from(matches!(order, Order::Gap | Order::Late)), |cold| &mut cold.events_out_of_order);
+    push_tight(events, Event::UserEvent { id, payload, hops, from, via, order });
 }
 
 fn via<A>(message: &Message<'_, A>) -> Via {

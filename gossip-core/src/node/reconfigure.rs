@@ -1,6 +1,7 @@
 //! Another configuration while the node runs. What becomes of what is there is told in [`Command::Reconfigure`](crate::Command).
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use super::Node;
 use super::receive::hand_over;
@@ -26,7 +27,7 @@ impl<A: Address> Node<A> {
         if self.members.peers().len() + 1 > config.members_max {
             return Err(ConfigError { name: "members_max", rule: "must not be less than the live members" });
         }
-        let old = core::mem::replace(&mut self.config, config.clone());
+        let old = core::mem::replace(&mut self.config, Arc::new(config.clone()));
         self.timers.stretch(Timer::Gossip, now, old.gossip_interval, config.gossip_interval);
         self.align(now);
         self.timers.stretch(Timer::Probe, now, old.probe_interval, config.probe_interval);
@@ -39,7 +40,10 @@ impl<A: Address> Node<A> {
         }
         match &mut self.coordinates {
             _ if config.coordinates_max == 0 => self.coordinates = None,
-            Some(known) => self.counters.coordinates_evicted += known.remember(config.coordinates_max) as u64,
+            Some(known) => {
+                let evicted = known.remember(config.coordinates_max) as u64;
+                self.counters.add(evicted, |cold| &mut cold.coordinates_evicted);
+            }
             unknown => *unknown = Some(Box::new(Coordinates::new(config.coordinates_max))),
         }
         let evicted = self.rumors.reconfigure(now, &old, config);
@@ -50,16 +54,18 @@ impl<A: Address> Node<A> {
             *forget = *forget - old.tombstone_lifetime + config.tombstone_lifetime;
         }
         while self.members.len() > config.members_max && self.forget_tombstone() {
-            self.counters.members_evicted += 1;
+            self.counters.add(1, |cold| &mut cold.members_evicted);
         }
         self.sweep_tombstones();
         self.members.changes_mut().keep(config.changes_max);
         if config.names != old.names {
             self.members.keep_names(config.names);
         }
-        self.counters.queries_dropped += self.queries.shrink(config.queries_max);
+        if let Some(queries) = &mut self.queries {
+            self.counters.add(queries.shrink(config.queries_max), |cold| &mut cold.queries_dropped);
+        }
         self.forwards = self.forwards.min(config.forwards_max);
-        self.counters.transmits_refused += self.outgoing.truncate(config.transmits_max) as u64;
+        self.counters.add(self.outgoing.truncate(config.transmits_max) as u64, |cold| &mut cold.transmits_refused);
         Ok(())
     }
 }

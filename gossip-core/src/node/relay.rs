@@ -23,7 +23,7 @@ impl<A: Address> Node<A> {
         }
         // Only members are probed: a request must not make this node send to anybody in the world.
         if self.relays.len() >= RELAYS_MAX || self.members.find(&target).is_none() {
-            self.counters.relays_refused += 1;
+            self.counters.add(1, |cold| &mut cold.relays_refused);
             return;
         }
         let seq = self.next_relay();

@@ -1,6 +1,8 @@
 //! A node writes down what it needs to come back, and comes back.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -31,12 +33,6 @@ pub(super) struct Acquaintances<A> {
     /// In random order.
     addresses: Vec<A>,
     next: usize,
-}
-
-impl<A> Default for Acquaintances<A> {
-    fn default() -> Self {
-        Self { addresses: Vec::new(), next: 0 }
-    }
 }
 
 impl<A: Copy> Acquaintances<A> {
@@ -70,7 +66,11 @@ impl<A: Address> Node<A> {
         let members = self.members.slots_from(SELF + 1).map(|slot| self.members.entry(slot));
         let members = members.filter(|entry| entry.state != MemberState::Left).map(Entry::addr);
         // A node that did not find its cluster yet must not forget where to look.
-        let others = self.acquaintances.addresses.iter().filter(|address| self.members.find(address).is_none());
+        let others = self
+            .acquaintances
+            .iter()
+            .flat_map(|known| &known.addresses)
+            .filter(|address| self.members.find(address).is_none());
         composer.addresses(members.chain(others.copied()));
         let waiting: BTreeSet<_> = self.events.iter().filter_map(undelivered).collect();
         let (horizon, seen) = self.rumors.remembered(now);
@@ -98,11 +98,12 @@ impl<A: Address> Node<A> {
     /// names, or at another address than `setup`; and those of [`Node::new`].
     pub fn restore(
         now: Instant,
-        config: Config,
+        config: impl Into<Arc<Config>>,
         setup: &Setup<'_, A>,
         snapshot: &Snapshot<'_, A>,
         taken_ago: Duration,
     ) -> Result<Self, RestoreError> {
+        let config = config.into();
         if snapshot.cluster != config.cluster {
             return Err(SnapshotError::Cluster(snapshot.cluster).into());
         }
@@ -120,9 +121,9 @@ impl<A: Address> Node<A> {
         let stranger = |address: &A| *address != local;
         node.seeds = snapshot.seeds().map(stored).filter(stranger).take(SEEDS_MAX).collect();
         let members = snapshot.members().map(stored).filter(stranger).take(node.config.members_max);
-        node.acquaintances = Acquaintances::new(members.collect(), &mut node.rng);
+        node.acquaintances = Some(Box::new(Acquaintances::new(members.collect(), &mut node.rng)));
         let forgotten = node.rumors.recall(now, snapshot.horizon, snapshot.seen(), taken_ago, &node.config);
-        node.counters.seen_evicted += forgotten;
+        node.counters.add(forgotten, |cold| &mut cold.seen_evicted);
         node.call_seeds();
         node.call_acquaintances();
         Ok(node)
@@ -143,8 +144,9 @@ impl<A: Address> Node<A> {
         if !self.members.peers().is_empty() {
             return;
         }
-        for _ in 0..CALLS_PER_ROUND.min(self.acquaintances.addresses.len()) {
-            if let Some(to) = self.acquaintances.next() {
+        let known = self.acquaintances.as_ref().map_or(0, |known| known.addresses.len());
+        for _ in 0..CALLS_PER_ROUND.min(known) {
+            if let Some(to) = self.acquaintances.as_mut().and_then(|known| known.next()) {
                 self.enqueue(Outgoing::Join { to });
             }
         }
@@ -154,7 +156,10 @@ impl<A: Address> Node<A> {
     /// protocol period: there may be others on the far side of a partition.
     pub(super) fn look_for_acquaintances(&mut self) {
         for _ in 0..LOOKS_PER_PERIOD {
-            let Some(to) = self.acquaintances.addresses.pop() else { return };
+            let Some(to) = self.acquaintances.as_mut().and_then(|known| known.addresses.pop()) else {
+                self.acquaintances = None;
+                return;
+            };
             if self.members.find(&to).is_none() {
                 self.enqueue(Outgoing::Gossip { to, answer: true });
                 return;

@@ -147,7 +147,7 @@ impl<A: Address> Node<A> {
         let unknown = |addr: &A| members.find(addr).is_none();
         match senders.note(&from, seal.session, seal.counter, self.config.members_max, unknown) {
             Noted::Yes => {}
-            Noted::Evicted => self.counters.senders_evicted += 1,
+            Noted::Evicted => self.counters.add(1, |cold| &mut cold.senders_evicted),
             Noted::Full => return Err(DecodeError::SendersFull),
         }
         Ok((seal.version, len))
@@ -184,7 +184,7 @@ mod tests {
             sent.iter().map(|bytes| Seal::read(bytes, Config::lan().cluster).unwrap().counter).collect()
         };
         assert_eq!(counters(joins(&mut node, &[2, 3, 4, 5])), [COUNTER_MAX - 1, COUNTER_MAX]);
-        assert_eq!((node.counters.transmits_unsealed, node.counters.transmits_unencodable), (2, 0));
+        assert_eq!((node.counters().transmits_unsealed, node.counters().transmits_unencodable), (2, 0));
         node.handle(NOW, Input::Command(Command::SetKeyring { keyring: Some(&keyring) })).unwrap();
         assert!(joins(&mut node, &[2]).is_empty(), "nor does a new keyring start it anew");
         let plain = keyring.with_plain(Plain::Sent);
@@ -200,19 +200,19 @@ mod tests {
         for addr in 2..=12 {
             node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) }).unwrap();
         }
-        assert_eq!((node.members.len(), node.counters.senders_refused), (12, 0));
+        assert_eq!((node.members.len(), node.counters().senders_refused), (12, 0));
         // The table of members is full, that of senders has one place: this node is no sender.
         for addr in 13..=15 {
             let _ = node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) });
         }
-        assert_eq!((node.counters.members_refused, node.counters.senders_evicted), (3, 2));
-        assert_eq!(node.counters.senders_refused, 0, "who is no member gives way to another");
+        assert_eq!((node.counters().members_refused, node.counters().senders_evicted), (3, 2));
+        assert_eq!(node.counters().senders_refused, 0, "who is no member gives way to another");
         for addr in 2..=12 {
             assert!(
                 node.handle(NOW, Input::Datagram { from: addr, bytes: &from(addr) }).is_err(),
                 "a member forgotten"
             );
         }
-        assert_eq!(node.counters.datagrams_replayed, 11);
+        assert_eq!(node.counters().datagrams_replayed, 11);
     }
 }

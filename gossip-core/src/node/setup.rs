@@ -1,5 +1,7 @@
 //! How a node comes to be.
 
+use alloc::sync::Arc;
+
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::config::{Config, ConfigError};
@@ -66,13 +68,13 @@ impl<A> Setup<'_, A> {
 }
 
 impl<A: Address> Node<A> {
-    /// A node that knows nobody yet.
+    /// A node that knows nobody yet. Nodes of one process can share one configuration: give each a clone of an `Arc` of it.
     ///
     /// # Errors
     /// The first value of the configuration that makes no sense, `metadata_max` for metadata that are too long, or
     /// `incarnation` for one above 2^30, `session` for a keyring without one.
-    pub fn new(now: Instant, config: Config, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
-        Self::born(now, config, setup, None)
+    pub fn new(now: Instant, config: impl Into<Arc<Config>>, setup: &Setup<'_, A>) -> Result<Self, ConfigError> {
+        Self::born(now, config.into(), setup, None)
     }
 
     /// A node that knows the members of `view` and is one of them: it has no news to tell and need not join. Its own metadata
@@ -86,10 +88,11 @@ impl<A: Address> Node<A> {
     /// are too long.
     pub fn with_view(
         now: Instant,
-        config: Config,
+        config: impl Into<Arc<Config>>,
         setup: &Setup<'_, A>,
         view: &SharedView<A>,
     ) -> Result<Self, ConfigError> {
+        let config = config.into();
         if view.metadata_len_max() > config.metadata_max {
             return Err(ConfigError { name: "metadata_max", rule: "must not be less than the metadata of the view" });
         }

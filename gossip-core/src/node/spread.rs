@@ -9,6 +9,7 @@ use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
 use crate::rumors::strategies::{Situation, Targets};
+use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::Sender;
 
@@ -50,7 +51,7 @@ impl<A: Address> Node<A> {
         let allowed = usize::from(self.config.forwards_max.saturating_sub(self.forwards));
         if self.drawn.len() > allowed {
             self.drawn.truncate(allowed);
-            self.counters.events_not_forwarded += 1;
+            self.counters.add(1, |cold| &mut cold.events_not_forwarded);
         }
         self.withhold_calls();
         for i in 0..self.drawn.len() {
@@ -64,7 +65,7 @@ impl<A: Address> Node<A> {
     /// While the limit on datagrams holds others back, calls are not made: what they would tell goes with the next.
     fn withhold_calls(&mut self) {
         if self.config.datagrams_per_second_max > 0 && self.outgoing.len() > 0 {
-            self.counters.calls_withheld += self.drawn.len() as u64;
+            self.counters.add(self.drawn.len() as u64, |cold| &mut cold.calls_withheld);
             self.drawn.clear();
         }
     }
@@ -95,7 +96,7 @@ impl<A: Address> Node<A> {
             self.timers.clear_all();
             self.deliver_overdue(Instant::from_nanos(u64::MAX));
             self.serve_queries(Instant::from_nanos(u64::MAX));
-            self.events.push_back(Event::Left);
+            push_tight(&mut self.events, Event::Left);
             return;
         }
         self.phase = Phase::Leaving(rounds - 1);
@@ -114,7 +115,7 @@ impl<A: Address> Node<A> {
         self.updates.insert(SELF);
         self.phase = Phase::Alone;
         // The suspects of its former membership could not refute while it did not listen.
-        self.extend_suspicions(now.since(self.heard));
+        self.extend_suspicions(now, now.since(self.heard));
         self.heard = now;
         self.arm(now);
     }
@@ -131,7 +132,7 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn count_evicted(&mut self, evicted: Evicted) {
-        self.counters.events_evicted += evicted.events;
-        self.counters.seen_evicted += evicted.seen;
+        self.counters.add(evicted.events, |cold| &mut cold.events_evicted);
+        self.counters.add(evicted.seen, |cold| &mut cold.seen_evicted);
     }
 }

@@ -12,9 +12,10 @@
 //! Where lists of all that is in those buckets are shorter than a sketch, they are sent instead (`SyncList`): small clusters, or
 //! sets with little in common. B keeps nothing between two messages.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::transmit::{Cursor, List, Outgoing};
+use super::transmit::{Cursor, List, News, Outgoing};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::members::Slot;
@@ -53,7 +54,7 @@ pub(super) struct Sync<A> {
     /// Exchanges in a row that brought nothing, and that were not answered.
     fruitless: u8,
     unanswered: u8,
-    running: Option<Exchange<A>>,
+    running: Option<Box<Exchange<A>>>,
     /// Datagrams granted to others since the last gossip round.
     granted: u8,
 }
@@ -110,8 +111,8 @@ impl<A: Address> Node<A> {
         (sync.fruitless, sync.unanswered) = (fruitless, unanswered);
         sync.learnt = learnt;
         sync.answered = false;
-        sync.running =
-            Some(Exchange { peer, bits: 0, buckets: 0, symbols: Vec::new(), digest: 0, received: 0, expected: 1 });
+        let exchange = Exchange { peer, bits: 0, buckets: 0, symbols: Vec::new(), digest: 0, received: 0, expected: 1 };
+        sync.running = Some(Box::new(exchange));
         self.counters.syncs_opened += 1;
         self.enqueue(Outgoing::SyncOpen { to: peer });
     }
@@ -128,7 +129,7 @@ impl<A: Address> Node<A> {
 
     /// The digest of one of 2^`bits` buckets.
     pub(super) fn bucket_digest(&self, number: usize, bits: u8) -> u32 {
-        sync::digest(self.members.digests().bucket(number, bits), self.rumors.digests().bucket(number, bits))
+        sync::digest(self.members.bucket_digest(number, bits), self.rumors.bucket_digest(number, bits))
     }
 
     pub(super) fn on_sync_open(&mut self, from: A, bits: u8, digests: &[u8]) {
@@ -169,7 +170,7 @@ impl<A: Address> Node<A> {
             exchange.peer == from && exchange.expected > 0 && next && few
         });
         let Some(mut exchange) = asked else {
-            self.counters.syncs_refused += 1;
+            self.counters.add(1, |cold| &mut cold.syncs_refused);
             return;
         };
         exchange.received = exchange.received.saturating_add(1);
@@ -185,9 +186,8 @@ impl<A: Address> Node<A> {
         }
         exchange.symbols.extend(symbols.as_chunks().0.iter().map(Symbol::from_bytes));
         let mut difference = exchange.symbols.clone();
-        for item in self.items_in(bits, buckets) {
-            sketch::take(&mut difference, 0, item);
-        }
+        self.members.take_from(&mut difference, bits, buckets);
+        self.events_in(bits, buckets).for_each(|item| sketch::take(&mut difference, 0, item));
         if let Some(difference) = sketch::peel(difference) {
             self.exchange(from, &difference);
         } else if exchange.expected > 0 && !symbols.is_empty() {
@@ -198,14 +198,14 @@ impl<A: Address> Node<A> {
     }
 
     /// As many symbols again as there were, as long as lists of everything would not be shorter.
-    fn ask_for_more(&mut self, mut exchange: Exchange<A>) {
-        let Exchange { peer, bits, buckets, received, .. } = exchange;
+    fn ask_for_more(&mut self, mut exchange: Box<Exchange<A>>) {
+        let Exchange { peer, bits, buckets, received, .. } = *exchange;
         let first = exchange.symbols.len();
         let datagrams = received.clamp(1, DATAGRAMS_MAX);
         let per_datagram = self.symbols_per_datagram() as usize;
         let all = usize::from(received.saturating_add(datagrams)) * per_datagram;
         if all > SYMBOLS_MAX as usize || self.list_bytes(bits, buckets) < all * Symbol::LEN {
-            self.counters.syncs_by_list += 1;
+            self.counters.add(1, |cold| &mut cold.syncs_by_list);
             self.send_list(peer, bits, buckets, true);
             return;
         }
@@ -222,8 +222,9 @@ impl<A: Address> Node<A> {
         wanted.dedup();
         let mut ours = difference.taken.clone();
         ours.sort_unstable();
+        let identities: Vec<u32> = ours.iter().map(|&item| sketch::identity(item)).collect();
+        let members = self.members.slots_of(&identities, |item| ours.binary_search(&item).is_ok());
         let of = |(slot, item)| ours.binary_search(&item).is_ok().then_some(slot);
-        let members = self.members.items().filter_map(of).collect();
         let events = self.rumors.items().filter_map(of).collect();
         self.send_exchange(peer, wanted, members, events);
     }
@@ -244,9 +245,9 @@ impl<A: Address> Node<A> {
         wanted.sort_unstable();
         let (mut members, mut events) = (corrections, Vec::new());
         if !wanted.is_empty() && self.grant(LIST_GRANT) {
-            let of = |(slot, item)| wanted.binary_search(&sketch::identity(item)).is_ok().then_some(slot);
-            members.extend(self.members.items().filter_map(of));
-            events.extend(self.rumors.items().filter_map(of));
+            let is_wanted = |item| wanted.binary_search(&sketch::identity(item)).is_ok();
+            members.extend(self.members.slots_of(&wanted, is_wanted));
+            events.extend(self.rumors.items().filter_map(|(slot, item)| is_wanted(item).then_some(slot)));
         }
         self.send_exchange(from, Vec::new(), members, events);
     }
@@ -262,7 +263,7 @@ impl<A: Address> Node<A> {
 
     fn send_exchange(&mut self, to: A, wanted: Vec<u32>, members: Vec<Slot>, events: Vec<u32>) {
         if !(wanted.is_empty() && members.is_empty() && events.is_empty()) {
-            self.enqueue(Outgoing::Exchange { to, wanted, members, events });
+            self.enqueue(Outgoing::Exchange { to, news: Box::new(News { wanted, members, events }) });
         }
     }
 
@@ -274,25 +275,24 @@ impl<A: Address> Node<A> {
     fn grant(&mut self, datagrams: u8) -> bool {
         let granted = self.sync.granted.saturating_add(datagrams);
         if granted > ANSWERS_MAX {
-            self.counters.syncs_refused += 1;
+            self.counters.add(1, |cold| &mut cold.syncs_refused);
             return false;
         }
         self.sync.granted = granted;
         true
     }
 
-    /// What this node has in some buckets.
-    fn items_in(&self, bits: u8, buckets: u64) -> impl Iterator<Item = sketch::Item> + '_ {
-        let items = self.members.items().chain(self.rumors.items()).map(|(_, item)| item);
+    /// The events that this node has in some buckets.
+    fn events_in(&self, bits: u8, buckets: u64) -> impl Iterator<Item = sketch::Item> + '_ {
+        let items = self.rumors.items().map(|(_, item)| item);
         items.filter(move |&item| buckets >> sync::bucket(sketch::identity(item), bits) & 1 == 1)
     }
 
     /// Writes the symbols from `first` on into `buffer`; how many bytes.
     pub(super) fn write_symbols(&self, bits: u8, buckets: u64, first: u32, count: u32, buffer: &mut [u8]) -> usize {
         let mut symbols = alloc::vec![Symbol::default(); count.min(SYMBOLS_MAX.saturating_sub(first)) as usize];
-        for item in self.items_in(bits, buckets) {
-            sketch::add(&mut symbols, first, item);
-        }
+        self.members.add_to(&mut symbols, first, bits, buckets);
+        self.events_in(bits, buckets).for_each(|item| sketch::add(&mut symbols, first, item));
         let mut len = 0;
         for (symbol, place) in symbols.iter().zip(buffer.as_chunks_mut().0) {
             *place = symbol.to_bytes();

@@ -196,3 +196,9 @@ fn who_reads_only_what_changed_has_what_reading_all_gives() {
     }
     assert_eq!(read_all, 3);
 }
+
+#[test]
+fn a_node_takes_little_room_before_it_knows_anybody() {
+    let size = size_of::<Node<core::net::SocketAddr>>();
+    assert!(size <= 1_200, "{size} bytes");
+}

@@ -1,5 +1,6 @@
 //! What goes into a datagram, decided when the driver pulls it.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -79,9 +80,7 @@ pub(super) enum Outgoing<A> {
     /// What the receiver lacks, and the identities of what this node lacks: as many datagrams as it takes.
     Exchange {
         to: A,
-        wanted: Vec<u32>,
-        members: Vec<Slot>,
-        events: Vec<u32>,
+        news: Box<News>,
     },
     /// To the origin of a query: the answer, or that it was received.
     Response {
@@ -99,6 +98,14 @@ pub(super) enum Outgoing<A> {
         to: A,
         payload: Arc<[u8]>,
     },
+}
+
+/// What is left to send of an exchange.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    pub(super) wanted: Vec<u32>,
+    pub(super) members: Vec<Slot>,
+    pub(super) events: Vec<u32>,
 }
 
 /// What a list holds.
@@ -136,7 +143,7 @@ impl<A: Address> Node<A> {
             let to = outgoing.to();
             #[cfg(feature = "keyring")]
             if self.sealing.is_used_up() {
-                self.counters.transmits_unsealed += 1;
+                self.counters.add(1, |cold| &mut cold.transmits_unsealed);
                 continue;
             }
             let encoded = match outgoing {
@@ -148,7 +155,7 @@ impl<A: Address> Node<A> {
                 self.outgoing.pay(now, rate);
                 return Some(Transmit { to, len });
             }
-            self.counters.transmits_unencodable += 1;
+            self.counters.add(1, |cold| &mut cold.transmits_unencodable);
         }
         None
     }
@@ -197,9 +204,7 @@ impl<A: Address> Node<A> {
             Outgoing::More { to, bits, buckets, first, datagrams } => {
                 self.encode_plain(now, buffer, to, &Message::SyncMore { bits, buckets, first, datagrams })
             }
-            Outgoing::Exchange { to, ref wanted, ref members, ref events } => {
-                self.encode_exchange(now, buffer, to, wanted, members, events)
-            }
+            Outgoing::Exchange { to, ref news } => self.encode_exchange(now, buffer, to, news),
             Outgoing::Page { to, list, cursor } => self.encode_page(now, buffer, to, list, cursor),
         }
     }
@@ -307,15 +312,8 @@ impl<A: Address> Node<A> {
     }
 
     /// One datagram of an exchange; the rest goes back to the front of the queue.
-    fn encode_exchange(
-        &mut self,
-        now: Instant,
-        buffer: &mut [u8],
-        to: A,
-        wanted: &[u32],
-        members: &[Slot],
-        events: &[u32],
-    ) -> Option<usize> {
+    fn encode_exchange(&mut self, now: Instant, buffer: &mut [u8], to: A, news: &News) -> Option<usize> {
+        let News { wanted, members, events } = news;
         let mut bytes = [0; WANTED_MAX * 4];
         let (now_wanted, later_wanted) = wanted.split_at(wanted.len().min(buffer.len() / 8).min(WANTED_MAX));
         for (place, identity) in bytes.as_chunks_mut().0.iter_mut().zip(now_wanted) {
@@ -344,8 +342,8 @@ impl<A: Address> Node<A> {
         let rest = !(later_wanted.is_empty() && members.is_empty() && events.is_empty());
         // A buffer that holds not even one item must not be tried for ever.
         if rest && (encoder.room() < before || !now_wanted.is_empty()) {
-            let (wanted, members, events) = (later_wanted.to_vec(), members.to_vec(), events.to_vec());
-            self.outgoing.push_front(Outgoing::Exchange { to, wanted, members, events });
+            let rest = News { wanted: later_wanted.to_vec(), members: members.to_vec(), events: events.to_vec() };
+            self.outgoing.push_front(Outgoing::Exchange { to, news: Box::new(rest) });
         }
         Some(encoder.finish())
     }

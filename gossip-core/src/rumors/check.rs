@@ -1,11 +1,11 @@
 //! What holds of the kept events at all times.
 
-use super::Rumors;
+use super::Store;
 use crate::address::Address;
 use crate::config::Config;
 use crate::sync::{self, Digests};
 
-impl<A: Address> Rumors<A> {
+impl<A: Address> Store<A> {
     /// Recomputes from the events everything that is kept up to date beside them, and compares with the bounds.
     ///
     /// # Panics

@@ -4,9 +4,10 @@
 //! told. Its identity is remembered half a lifetime longer than any copy of it can live, so that it is delivered once. A
 //! copy carries its age; the time on the wire is not in it, so the lifetime is to be long against the network's delays.
 
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "check"))]
 mod check;
 mod holdback;
+mod lazy;
 mod seen;
 pub(crate) mod strategies;
 
@@ -29,6 +30,7 @@ use crate::time::Instant;
 use crate::wire::{self, RumorKind, Terms};
 pub(crate) use holdback::Delivery;
 use holdback::Holdback;
+pub(crate) use lazy::Rumors;
 use seen::{Seen, Start};
 
 /// Identity of an event: who started it, and the how-manieth of that node's events it is.
@@ -66,8 +68,9 @@ struct Incoming<A> {
     age: Duration,
 }
 
+/// The events, once there are any.
 #[derive(Debug)]
-pub(crate) struct Rumors<A> {
+struct Store<A> {
     slots: Vec<Option<Stored<A>>>,
     free: Vec<u32>,
     index: HashMap<EventId<A>, u32, FixedState>,
@@ -112,8 +115,8 @@ pub(crate) struct Evicted {
     pub(crate) seen: u64,
 }
 
-impl<A: Address> Rumors<A> {
-    pub(crate) fn new(hash_seed: u64) -> Self {
+impl<A: Address> Store<A> {
+    fn new(hash_seed: u64) -> Self {
         let hasher = FixedState::with_seed(hash_seed);
         Self {
             slots: Vec::new(),
@@ -139,8 +142,10 @@ impl<A: Address> Rumors<A> {
         self.classes.iter().flatten().any(|class| !class.backlog.is_empty())
     }
 
-    pub(crate) fn digests(&self) -> &Digests {
-        &self.digests
+    /// Whether it is as one that never heard of an event.
+    fn is_unused(&self, now: Instant) -> bool {
+        let waiting = self.last_ordered.is_some_and(|(_, expires)| expires > now);
+        self.index.is_empty() && self.seen.is_unused() && self.holdback.len() == 0 && !waiting
     }
 
     /// Whether an event of this identity would be a duplicate. One of high priority may be kept, and an ordered one wait, for longer
@@ -187,9 +192,17 @@ impl<A: Address> Rumors<A> {
     }
 
     /// An event that somebody tells of.
-    pub(crate) fn hear(&mut self, now: Instant, rumor: &wire::Rumor<'_, A>, config: &Config) -> (Heard, Evicted) {
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        rumor: &wire::Rumor<'_, A>,
+        unread_since: Option<Instant>,
+        config: &Config,
+    ) -> (Heard, Evicted) {
         let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
-        let age = Duration::from_millis(u64::from(rumor.age_ms));
+        // The least and the greatest that it can be.
+        let told = Duration::from_millis(u64::from(rumor.age_ms));
+        let age = told + unread_since.map_or(Duration::ZERO, |since| now.since(since));
         let expired = age >= lifetime(&rumor.terms, config);
         let too_long = rumor.payload.len() > crate::config::event_payload_max::<A>(config);
         if self.remembers(&id) {
@@ -204,14 +217,13 @@ impl<A: Address> Rumors<A> {
             }
             return (Heard::Duplicate, evicted);
         }
-        let started = Start::new(now, age);
-        if expired || self.seen.may_have_forgotten(started, config.gossip_interval) {
+        if expired || self.seen.may_have_forgotten(Start::new(now, age), config.gossip_interval) {
             return (Heard::Expired, Evicted::default());
         }
         if too_long {
             return (Heard::TooLong, Evicted::default());
         }
-        self.seen.insert(id, started, now + remembered(config));
+        self.seen.insert(id, Start::new(now, told), now + remembered(config));
         let payload: Arc<[u8]> = rumor.payload.into();
         let event = Incoming { id, payload: payload.clone(), terms: rumor.terms, hops: rumor.hops, age };
         let (kept, evicted) = self.keep(now, event, config);
@@ -511,23 +523,23 @@ mod tests {
     #[test]
     fn an_event_is_fresh_once_even_after_it_expired() {
         let config = Config::lan();
-        let mut rumors = Rumors::new(1);
-        assert!(matches!(rumors.hear(at(0), &rumor(1, 0, b"x"), &config).0, Heard::Fresh { .. }));
-        assert_eq!(rumors.hear(at(1), &rumor(1, 900, b"x"), &config).0, Heard::Duplicate);
+        let mut rumors = Store::new(1);
+        assert!(matches!(rumors.hear(at(0), &rumor(1, 0, b"x"), None, &config).0, Heard::Fresh { .. }));
+        assert_eq!(rumors.hear(at(1), &rumor(1, 900, b"x"), None, &config).0, Heard::Duplicate);
         rumors.expire(at(60));
         assert_eq!(rumors.len(), 0);
-        assert_eq!(rumors.digests().total(), 0);
-        assert_eq!(rumors.hear(at(61), &rumor(1, 59_999, b"x"), &config).0, Heard::Duplicate, "a late copy");
+        assert_eq!(rumors.digests.total(), 0);
+        assert_eq!(rumors.hear(at(61), &rumor(1, 59_999, b"x"), None, &config).0, Heard::Duplicate, "a late copy");
         rumors.expire(at(90));
-        assert_eq!(rumors.hear(at(91), &rumor(1, 60_000, b"x"), &config).0, Heard::Expired);
+        assert_eq!(rumors.hear(at(91), &rumor(1, 60_000, b"x"), None, &config).0, Heard::Expired);
         assert_eq!(rumors.next_expiry(), None, "nothing is remembered for ever");
     }
 
     #[test]
     fn age_travels_and_hops_count() {
         let config = Config::lan();
-        let mut rumors = Rumors::new(1);
-        let _ = rumors.hear(at(10), &rumor(1, 1_500, b"x"), &config);
+        let mut rumors = Store::new(1);
+        let _ = rumors.hear(at(10), &rumor(1, 1_500, b"x"), None, &config);
         rumors.offer(at(12), |told, _| {
             assert_eq!((told.age_ms, told.hops), (3_500, 4));
             Offer::Sent { last: false }
@@ -537,12 +549,12 @@ mod tests {
     #[test]
     fn the_oldest_gives_way_at_the_bounds() {
         let config = Config { events_max: 3, event_bytes_max: 10, seen_max: 4, ..Config::lan() };
-        let mut rumors = Rumors::new(1);
+        let mut rumors = Store::new(1);
         for sequence in 0..4 {
-            let (_, evicted) = rumors.hear(at(sequence), &rumor(sequence, 0, b"x"), &config);
+            let (_, evicted) = rumors.hear(at(sequence), &rumor(sequence, 0, b"x"), None, &config);
             assert_eq!(evicted.events, u64::from(sequence == 3));
         }
-        let (_, evicted) = rumors.hear(at(5), &rumor(9, 0, b"123456789"), &config);
+        let (_, evicted) = rumors.hear(at(5), &rumor(9, 0, b"123456789"), None, &config);
         assert_eq!(evicted, Evicted { events: 2, seen: 1 }, "1 + 9 bytes fit, 2 + 9 do not");
         assert_eq!(rumors.len(), 2);
         let newest: Vec<u64> = rumors.in_buckets(at(5), 0, 0, 1).map(|(_, told)| told.sequence).collect();
@@ -552,28 +564,28 @@ mod tests {
     #[test]
     fn an_event_that_is_kept_for_longer_than_its_identity_is_not_taken_in_twice() {
         let config = Config { events_max: 2, seen_max: 2, ..Config::lan() };
-        let mut rumors = Rumors::new(1);
+        let mut rumors = Store::new(1);
         let urgent =
             || wire::Rumor { terms: Terms { priority: Priority::Urgent, ..Terms::default() }, ..rumor(1, 0, b"x") };
-        assert!(matches!(rumors.hear(at(0), &urgent(), &config).0, Heard::Fresh { .. }));
+        assert!(matches!(rumors.hear(at(0), &urgent(), None, &config).0, Heard::Fresh { .. }));
         for sequence in 2..5 {
-            let _ = rumors.hear(at(sequence), &rumor(sequence, 0, b"y"), &config);
+            let _ = rumors.hear(at(sequence), &rumor(sequence, 0, b"y"), None, &config);
         }
         assert!(
             !rumors.seen.contains(&EventId { origin: 1, sequence: 1 }) && rumors.len() == 2,
             "kept, not remembered"
         );
         // Its age says that it is new: a liar's, or that of a network which delivers late.
-        assert_eq!(rumors.hear(at(9), &urgent(), &config).0, Heard::Duplicate);
+        assert_eq!(rumors.hear(at(9), &urgent(), None, &config).0, Heard::Duplicate);
         rumors.check(&config);
     }
 
     #[test]
     fn what_was_told_often_enough_is_still_there_for_who_asks() {
         let config = Config::lan();
-        let mut rumors = Rumors::new(1);
+        let mut rumors = Store::new(1);
         for sequence in 0..3 {
-            let _ = rumors.hear(at(0), &rumor(sequence, 0, b"x"), &config);
+            let _ = rumors.hear(at(0), &rumor(sequence, 0, b"x"), None, &config);
         }
         assert!(rumors.has_news());
         assert_eq!(rumors.recent(at(1), at(0)).count(), 0);

@@ -66,6 +66,11 @@ impl<A: Copy + Eq + Hash> Seen<A> {
         }
     }
 
+    /// Whether nothing is remembered, nor that something was forgotten.
+    pub(super) fn is_unused(&self) -> bool {
+        self.order.is_empty() && self.horizon.is_none()
+    }
+
     pub(super) fn contains(&self, id: &EventId<A>) -> bool {
         self.ids.contains(id)
     }
@@ -149,7 +154,7 @@ impl<A: Copy + Eq + Hash> Seen<A> {
     }
 
     /// Panics when the two stores do not hold the same, or more than `max`.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, fuzzing, feature = "check"))]
     pub(super) fn check(&self, max: usize) {
         assert!(self.order.iter().all(|entry| self.ids.contains(&entry.id)));
         assert_eq!(self.order.len(), self.ids.len(), "each identity once");

@@ -11,6 +11,8 @@
 
 pub(crate) mod sketch;
 
+use alloc::boxed::Box;
+
 use sketch::Item;
 
 use crate::address::Address;
@@ -23,26 +25,26 @@ pub(crate) const BUCKET_BITS_MAX: u8 = 6;
 /// The greatest number of buckets.
 pub(crate) const BUCKETS_MAX: usize = 1 << BUCKET_BITS_MAX;
 
-/// Digests of a set, by bucket.
-#[derive(Debug, Clone)]
+/// Digests of a set, by bucket. Those of nothing take no room.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Digests {
-    buckets: [u32; BUCKETS_MAX],
     total: u32,
-}
-
-impl Default for Digests {
-    fn default() -> Self {
-        Self { buckets: [0; BUCKETS_MAX], total: 0 }
-    }
+    buckets: Option<Box<[u32; BUCKETS_MAX]>>,
 }
 
 impl Digests {
     /// Adds an item to the set, or takes it out again. An item is the hash of its identity and its fingerprint.
     pub(crate) fn toggle(&mut self, item: Option<(u32, u32)>) {
         if let Some((identity, fingerprint)) = item {
-            self.buckets[usize::from(bucket(identity, BUCKET_BITS_MAX))] ^= fingerprint;
+            let buckets = self.buckets.get_or_insert_with(|| Box::new([0; BUCKETS_MAX]));
+            buckets[usize::from(bucket(identity, BUCKET_BITS_MAX))] ^= fingerprint;
             self.total ^= fingerprint;
         }
+    }
+
+    /// Gives up the room of buckets that are all those of nothing.
+    pub(crate) fn shrink(&mut self) {
+        self.buckets.take_if(|buckets| buckets.iter().all(|&digest| digest == 0));
     }
 
     /// The digest of the whole set.
@@ -52,8 +54,9 @@ impl Digests {
 
     /// The digest of bucket `number` of 2^`bits`.
     pub(crate) fn bucket(&self, number: usize, bits: u8) -> u32 {
+        let Some(buckets) = &self.buckets else { return 0 };
         let width = BUCKETS_MAX >> bits;
-        self.buckets[number * width..(number + 1) * width].iter().fold(0, |digest, &part| digest ^ part)
+        buckets[number * width..(number + 1) * width].iter().fold(0, |digest, &part| digest ^ part)
     }
 }
 

@@ -50,6 +50,18 @@ impl Symbol {
         Self { sum, check: u32::from_be_bytes([c0, c1, c2, c3]), count }
     }
 
+    /// Adds the items of another symbol of the same number.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sum ^= other.sum;
+        self.check ^= other.check;
+        self.count = self.count.wrapping_add(other.count);
+    }
+
+    /// Takes the items of another symbol of the same number out.
+    pub(crate) fn take(&mut self, other: Self) {
+        self.add(Self { count: other.count.wrapping_neg(), ..other });
+    }
+
     fn toggle(&mut self, item: Item, change: u8) {
         self.sum ^= item;
         self.check ^= check(item);

@@ -223,20 +223,30 @@ fn no_event_is_delivered_twice_when_its_lifetime_grows() {
     let mut node = node_with(1);
     let at = |seconds| NOW + S(seconds);
     assert_eq!(hear(&mut node, at(0), &rumor(1, S(0), b"")), [1]);
-    node.handle(at(91), Input::Timeout).unwrap();
+    serve(&mut node, at(91));
     assert_eq!(node.rumors.next_expiry(), None, "forgotten after one and a half minutes");
     assert_eq!(hear(&mut node, at(91), &rumor(2, S(0), b"")), [2]);
+    serve(&mut node, at(92));
     reconfigure(&mut node, at(92), |config| config.event_lifetime = S(600)).unwrap();
+    serve(&mut node, at(93));
     assert_eq!(hear(&mut node, at(93), &rumor(1, S(93), b"")), [], "somebody with a longer lifetime kept it");
     assert_eq!(hear(&mut node, at(93), &rumor(3, S(59), b"")), [3], "too young to have been forgotten");
     for seconds in [200, 600] {
-        node.handle(at(seconds), Input::Timeout).unwrap();
+        serve(&mut node, at(seconds));
         assert_eq!(node.rumors.len(), 2, "they live as long as the others");
         assert_eq!(hear(&mut node, at(seconds), &rumor(2, S(seconds - 91), b"")), []);
     }
     reconfigure(&mut node, at(600), |config| config.event_lifetime = S(100)).unwrap();
     assert_eq!(node.rumors.len(), 0, "beyond the lifetime at once");
     assert_eq!(hear(&mut node, at(600), &rumor(2, S(509), b"")), []);
+}
+
+/// Serves all timers in time.
+fn serve(node: &mut Node<u16>, end: Instant) {
+    while let Some(due) = node.poll_timeout().filter(|due| *due <= end) {
+        node.handle(due, Input::Timeout).unwrap();
+        while node.poll_event().is_some() {}
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -1,0 +1,212 @@
+//! Tables of few entries: what of a large table differs from what is common, and tables by slot of which nearly all is empty.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// Entries for which an emptied list keeps its room.
+const ENTRIES_KEPT: usize = 28;
+
+/// Items by number, for few of them: a sorted list. A newcomer moves those behind it, so it is made for some thousands.
+#[derive(Debug, Clone)]
+pub(crate) struct Patch<T>(Vec<(u32, T)>);
+
+impl<T> Default for Patch<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Patch<T> {
+    #[inline]
+    fn place(&self, number: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&number, |&(number, _)| number)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Option<&T> {
+        self.place(number).ok().map(|place| &self.0[place].1)
+    }
+
+    fn get_mut(&mut self, number: u32) -> Option<&mut T> {
+        self.place(number).ok().map(|place| &mut self.0[place].1)
+    }
+
+    pub(crate) fn insert(&mut self, number: u32, item: T) {
+        match self.place(number) {
+            Ok(place) => self.0[place].1 = item,
+            Err(place) => {
+                if self.0.len() == self.0.capacity() {
+                    self.0.reserve_exact(self.0.len() / 8 + 1);
+                }
+                self.0.insert(place, (number, item));
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
+        let place = self.place(number).ok()?;
+        let (_, item) = self.0.remove(place);
+        if self.0.is_empty() && self.0.capacity() > ENTRIES_KEPT {
+            self.0 = Vec::new();
+        }
+        Some(item)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.0.iter().map(|(number, item)| (*number, item))
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+}
+
+/// A table by slot in which what was never set is the default: with room for each slot, or only for those that are not.
+#[derive(Debug, Clone)]
+pub(crate) enum Sparse<T> {
+    Dense(Vec<T>),
+    Few(Patch<T>),
+}
+
+impl<T> Default for Sparse<T> {
+    fn default() -> Self {
+        Self::Dense(Vec::new())
+    }
+}
+
+impl<T: Copy + Default + PartialEq> Sparse<T> {
+    /// With room only for what is not the default.
+    pub(crate) fn of_few() -> Self {
+        Self::Few(Patch::default())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> T {
+        match self {
+            Self::Dense(items) => items.get(slot as usize).copied().unwrap_or_default(),
+            Self::Few(patch) => patch.get(slot).copied().unwrap_or_default(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, slot: u32, item: T) {
+        match self {
+            Self::Dense(items) if (slot as usize) < items.len() => items[slot as usize] = item,
+            Self::Dense(items) if item != T::default() => {
+                make_room(items, slot as usize + 1);
+                items[slot as usize] = item;
+            }
+            Self::Dense(_) => {}
+            Self::Few(patch) if item != T::default() => patch.insert(slot, item),
+            Self::Few(patch) => drop(patch.remove(slot)),
+        }
+    }
+
+    /// Changes an item.
+    #[inline]
+    pub(crate) fn update(&mut self, slot: u32, change: impl FnOnce(&mut T)) {
+        let place = match self {
+            Self::Dense(items) => items.get_mut(slot as usize),
+            Self::Few(patch) => patch.get_mut(slot),
+        };
+        let mut item = place.as_deref().copied().unwrap_or_default();
+        change(&mut item);
+        match place {
+            Some(place) if item != T::default() => *place = item,
+            _ => self.set(slot, item),
+        }
+    }
+
+    /// Makes room for `slots` at once, where each has some.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        if let Self::Dense(items) = self {
+            make_room(items, slots);
+        }
+    }
+
+    /// What is not the default, by slot.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, T)> + '_ {
+        let (items, patch) = match self {
+            Self::Dense(items) => (Some(items), None),
+            Self::Few(patch) => (None, Some(patch)),
+        };
+        let dense = items.into_iter().flat_map(|items| (0..).zip(items.iter().copied()));
+        let sparse = patch.into_iter().flat_map(|patch| patch.iter().map(|(slot, item)| (slot, *item)));
+        dense.chain(sparse).filter(|(_, item)| *item != T::default())
+    }
+
+    /// Gives up the room that is not needed.
+    pub(crate) fn shrink(&mut self) {
+        match self {
+            Self::Dense(items) => {
+                let used = items.iter().rposition(|item| *item != T::default()).map_or(0, |last| last + 1);
+                items.truncate(used);
+                items.shrink_to_fit();
+            }
+            Self::Few(patch) => patch.shrink(),
+        }
+    }
+}
+
+fn make_room<T: Copy + Default>(items: &mut Vec<T>, len: usize) {
+    let missing = len.saturating_sub(items.len());
+    grow(items, missing);
+    items.resize(items.len() + missing, T::default());
+}
+
+/// Appends to a queue that is to take no more room than its longest bursts need.
+pub(crate) fn push_tight<T>(queue: &mut VecDeque<T>, item: T) {
+    if queue.len() == queue.capacity() {
+        queue.reserve_exact(queue.len() / 2 + 1);
+    }
+    queue.push_back(item);
+}
+
+/// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
+/// to copy it sixteen times while it grows is cheap against what brings the members.
+pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
+    if table.capacity() - table.len() < more {
+        table.reserve_exact(more + table.len() / 16 + usize::from(!table.is_empty()) * 3);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sparse_table_is_a_map(dense: bool, steps in proptest::collection::vec((0..40_u32, 0..3_u8), 0..80)) {
+            let mut table = if dense { Sparse::default() } else { Sparse::of_few() };
+            let mut map = BTreeMap::new();
+            for (slot, item) in steps {
+                table.set(slot, item);
+                if item == 0 { map.remove(&slot) } else { map.insert(slot, item) };
+                table.update(slot + 1, |item| *item ^= 1);
+                match map.remove(&(slot + 1)).unwrap_or_default() ^ 1 {
+                    0 => {}
+                    item => _ = map.insert(slot + 1, item),
+                }
+                prop_assert!(table.iter().eq(map.iter().map(|(&slot, &item)| (slot, item))));
+                prop_assert!((0..50).all(|slot| table.get(slot) == map.get(&slot).copied().unwrap_or_default()));
+            }
+            table.shrink();
+            prop_assert!(table.iter().eq(map.iter().map(|(&slot, &item)| (slot, item))));
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_was_takes_no_room() {
+        let mut table = Sparse::of_few();
+        for value in [7, 0] {
+            (0..1_000).for_each(|slot| table.set(slot, value));
+        }
+        let Sparse::Few(patch) = table else { panic!("it was made sparse") };
+        assert_eq!(patch.0.capacity(), 0);
+    }
+}
