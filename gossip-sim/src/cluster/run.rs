@@ -1,0 +1,219 @@
+//! The loop: what happens next, and whose turn it is.
+
+use std::time::Duration;
+
+use gossip_core::Input;
+
+use super::{Cluster, nanos};
+use crate::addresses::{Addresses, NodeId};
+use crate::host::{SKEWED, TROUBLED, UP};
+use crate::observe::Observer;
+use crate::queue::Queue;
+
+/// How many happenings are looked after before they come, unless [`Cluster::set_look_ahead`] says otherwise.
+pub(super) const AHEAD: usize = 12;
+
+/// Something that happens. In the queue it is one word: four bits of kind, 28 of host, 32 of argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happening {
+    /// A datagram reaches a host.
+    Arrival { to: NodeId, flight: u32 },
+    /// A datagram that the fault models of its receiver held back is let through.
+    Release { to: NodeId, flight: u32 },
+    /// The time that a node named has come.
+    Timer { id: NodeId },
+    /// A host is no longer what it was: stopped, stuck.
+    Wake { id: NodeId },
+    /// A fault of the fault models ends.
+    FaultEnd { id: NodeId },
+    /// A host sends a message of its application: of which load.
+    Traffic { id: NodeId, load: u32 },
+    /// A scheduled action.
+    Act { index: u32 },
+}
+
+impl Happening {
+    #[inline]
+    pub(super) fn pack(self) -> u64 {
+        let (kind, host, argument) = match self {
+            Self::Arrival { to, flight } => (0, to, flight),
+            Self::Release { to, flight } => (1, to, flight),
+            Self::Timer { id } => (2, id, 0),
+            Self::Wake { id } => (3, id, 0),
+            Self::FaultEnd { id } => (4, id, 0),
+            Self::Traffic { id, load } => (5, id, load),
+            Self::Act { index } => (6, 0, index),
+        };
+        kind << 60 | u64::from(host) << 32 | u64::from(argument)
+    }
+
+    #[inline]
+    pub(super) fn unpack(word: u64) -> Self {
+        let (host, argument) = ((word >> 32) as NodeId & ((1 << 28) - 1), word as u32);
+        match word >> 60 {
+            0 => Self::Arrival { to: host, flight: argument },
+            1 => Self::Release { to: host, flight: argument },
+            2 => Self::Timer { id: host },
+            3 => Self::Wake { id: host },
+            4 => Self::FaultEnd { id: host },
+            5 => Self::Traffic { id: host, load: argument },
+            _ => Self::Act { index: argument },
+        }
+    }
+}
+
+impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
+    /// Lets `span` pass.
+    pub fn run_for(&mut self, span: Duration) {
+        self.run_to(Duration::from_nanos(self.after(span)));
+    }
+
+    /// Lets time pass up to `end`, what happens then included. An end that is over changes nothing.
+    pub fn run_to(&mut self, end: Duration) {
+        let end = nanos(end);
+        while self.step_before(end) {}
+        self.now = self.now.max(end);
+    }
+
+    /// Lets time pass until `done`, looked at every millisecond; how long that took, or `None` if `limit` was not enough.
+    pub fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Option<Duration> {
+        self.run_until_every(Duration::from_millis(1), limit, done)
+    }
+
+    /// As [`run_until`](Self::run_until), but looked at every `look`: for a question that is dear.
+    pub fn run_until_every(
+        &mut self,
+        look: Duration,
+        limit: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> Option<Duration> {
+        let (start, end) = (self.now, self.after(limit));
+        loop {
+            if done(self) {
+                return Some(Duration::from_nanos(self.now - start));
+            }
+            if self.now >= end {
+                return None;
+            }
+            self.run_to(Duration::from_nanos(self.after(look).min(end)));
+        }
+    }
+
+    /// Lets the next thing happen, whenever that is. False if nothing ever will.
+    pub fn step(&mut self) -> bool {
+        self.step_before(u64::MAX)
+    }
+
+    /// How many of the next happenings are looked after before they come; 0 for none. It changes how long a run takes and nothing
+    /// else.
+    pub fn set_look_ahead(&mut self, happenings: usize) {
+        self.ahead = happenings;
+    }
+
+    pub(super) fn push(&mut self, at: u64, happening: Happening) {
+        self.queue.push(at, happening.pack());
+    }
+
+    #[inline]
+    fn step_before(&mut self, end: u64) -> bool {
+        let Some(entry) = self.queue.pop(end) else { return false };
+        self.now = entry.at;
+        if self.warmed == 0 {
+            self.look_ahead();
+        } else {
+            self.warmed -= 1;
+        }
+        self.stats.happenings += 1;
+        match Happening::unpack(entry.what) {
+            Happening::Arrival { to, flight } => self.arrive(to, flight),
+            Happening::Release { to, flight } => self.receive(to, flight),
+            Happening::Timer { id } => self.on_timer(id),
+            Happening::Traffic { id, load } => self.on_traffic(id, load),
+            Happening::Wake { id } => self.on_wake(id),
+            Happening::FaultEnd { id } => self.on_fault_end(id),
+            Happening::Act { index } => self.on_action(index),
+        }
+        true
+    }
+
+    /// Reads what the next few happenings will need. A cluster of many is cold when a node's turn comes, and handling an input is
+    /// a chain of reads that wait for each other; these do not, so memory serves several at a time.
+    #[inline(never)]
+    fn look_ahead(&mut self) {
+        let upcoming = self.queue.upcoming();
+        let upcoming = &upcoming[..upcoming.len().min(self.ahead)];
+        self.warmed = upcoming.len();
+        let happenings = || upcoming.iter().map(|entry| Happening::unpack(entry.what));
+        let node = |id: NodeId| self.nodes.get(id as usize).and_then(Option::as_ref);
+        let host = |happening| match happening {
+            Happening::Arrival { to, .. } | Happening::Release { to, .. } => to,
+            Happening::Timer { id } | Happening::Traffic { id, .. } => id,
+            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => NodeId::MAX,
+        };
+        for happening in happenings() {
+            let id = host(happening);
+            std::hint::black_box(self.hot.get(id as usize).map(|hot| hot.flags));
+            if let Happening::Arrival { flight, .. } = happening {
+                std::hint::black_box(self.flights.get(flight).0);
+            }
+            if let Some(node) = node(id) {
+                node.warm();
+            }
+        }
+        happenings().filter_map(|happening| node(host(happening))).for_each(gossip_core::Node::warm_beyond);
+    }
+
+    /// The time that a node named may have come. The entry in the queue may be outdated; it may also be too early, since a
+    /// deadline that moves further away does not move its entry.
+    fn on_timer(&mut self, id: NodeId) {
+        let hot = &mut self.hot[id as usize];
+        if hot.scheduled != self.now || !hot.has(UP) {
+            return;
+        }
+        hot.scheduled = u64::MAX;
+        let due = hot.due;
+        if hot.has(TROUBLED) && self.is_stopped(id) {
+            // It is looked after when it wakes.
+            return;
+        }
+        if due > self.now {
+            self.schedule_at(id, due);
+        } else {
+            self.serve_timers(id);
+            self.served(id);
+        }
+    }
+
+    pub(super) fn serve_timers(&mut self, id: NodeId) {
+        self.stats.timeouts += 1;
+        let _ = self.handle(id, Input::Timeout);
+        self.drain(id);
+    }
+
+    /// When a node wants to be served.
+    #[inline]
+    pub(super) fn due(&self, id: NodeId) -> Option<u64> {
+        let due = self.nodes[id as usize].as_ref()?.poll_timeout()?;
+        if self.hot[id as usize].has(SKEWED) {
+            return Some(self.clocks[id as usize].when(due));
+        }
+        Some(due.since(crate::host::ORIGIN).as_nanos() as u64)
+    }
+
+    /// Sees to it that a node is served when it wants to be.
+    #[inline]
+    pub(super) fn schedule(&mut self, id: NodeId) {
+        let due = self.due(id).map_or(u64::MAX, |due| due.max(self.now));
+        self.hot[id as usize].due = due;
+        self.schedule_at(id, due);
+    }
+
+    #[inline]
+    fn schedule_at(&mut self, id: NodeId, due: u64) {
+        let hot = &mut self.hot[id as usize];
+        if due < hot.scheduled {
+            hot.scheduled = due;
+            self.push(due, Happening::Timer { id });
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The load of applications: every node sends a message to a random other one at even intervals.
+
+use std::time::Duration;
+
+use gossip_core::{Command, Input};
+
+use super::run::Happening;
+use super::{Cluster, nanos};
+use crate::addresses::{Addresses, NodeId};
+use crate::host::{LEFT, UP};
+use crate::network::mix;
+use crate::observe::Observer;
+use crate::queue::Queue;
+
+/// Messages that applications send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Time between two of one node; each node has a phase of its own.
+    pub every: Duration,
+    /// Length of each, bytes.
+    pub len: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    every: u64,
+    payload: Box<[u8]>,
+    seed: u64,
+    hosts: u32,
+}
+
+impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
+    /// From now on all hosts that there are now send messages, each to one of the others at random. What a node refuses to send
+    /// (to somebody whom it does not know, for instance) is not sent. Another call replaces the load, `None` ends it.
+    ///
+    /// # Panics
+    /// For an interval of zero.
+    pub fn set_traffic(&mut self, traffic: Option<Traffic>) {
+        self.loads += 1;
+        self.traffic = None;
+        let Some(Traffic { every, len }) = traffic else { return };
+        assert!(!every.is_zero(), "an interval of zero");
+        let running = Running {
+            every: nanos(every),
+            payload: vec![7; len].into(),
+            seed: netem::seed::child(self.seed, "traffic"),
+            hosts: self.started,
+        };
+        let load = self.loads;
+        for id in 0..running.hosts {
+            let phase = mix(running.seed ^ u64::from(id)) % running.every;
+            self.push(self.now + phase, Happening::Traffic { id, load });
+        }
+        self.traffic = Some(running);
+    }
+
+    pub(super) fn on_traffic(&mut self, id: NodeId, load: u32) {
+        // That of an earlier load is outdated.
+        let Some(running) = self.traffic.as_ref().filter(|_| load == self.loads) else { return };
+        let next = self.now + running.every;
+        let word = mix(mix(running.seed.wrapping_add(self.now)) ^ u64::from(id));
+        if self.hot[id as usize].flags & (UP | LEFT) == UP && running.hosts > 1 {
+            let other = (u128::from(word) * u128::from(running.hosts - 1)) >> 64;
+            let to = A::of(other as u32 + u32::from(other as u32 >= id));
+            // Taken out for the time, since the node is the cluster's as well.
+            let running = self.traffic.take();
+            let payload = running.as_ref().map_or(&[][..], |running| &running.payload);
+            if self.handle(id, Input::Command(Command::Send { to, payload })).is_ok() {
+                self.drain(id);
+            }
+            self.traffic = running;
+        }
+        self.push(next, Happening::Traffic { id, load });
+    }
+}

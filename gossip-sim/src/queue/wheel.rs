@@ -1,0 +1,201 @@
+//! A hierarchical timing wheel (Varghese and Lauck, SOSP 1987, scheme 7) that keeps the exact order.
+//!
+//! ```text
+//!  level 0   1024 buckets of one grain (2^14 ns = 16 µs) each        what is due within the same 2^24 ns as now
+//!  level 1   1024 buckets of 1024 grains                              within the same 2^34 ns = 17 s
+//!  ...       up to level 4, whose buckets are of 2^54 ns              the rest of time
+//!  run       the bucket of the current grain, sorted                  taken from the front
+//!  late      a binary heap                                            what came for the current grain after it was sorted
+//! ```
+//! An entry is put into the lowest level whose buckets tell its grain from the current one, and goes down a level each time that
+//! its bucket's turn comes: it is moved at most five times, usually once or twice, each time from one end of a list to the end of
+//! another, which is what memory is good at. A bucket is empty or a bit says that it is not, so nothing looks at empty ones.
+//!
+//! Why the order is exact: entries of one time are always in one bucket, in the order in which they were put in, for a bucket goes
+//! down before anything is put into the levels below it for its time. The sort is stable. What is late was put in after all of the
+//! run.
+//!
+//! A calendar queue (Brown, CACM 1988) would adapt its grain to the load; here the sort does that: a crowded grain is sorted, an
+//! empty one is skipped.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{Entry, Queue};
+
+const GRAIN_BITS: u32 = 14;
+const LEVEL_BITS: u32 = 10;
+const BUCKETS: usize = 1 << LEVEL_BITS;
+const LEVELS: usize = 5;
+
+/// Longer lists are given back when they are empty, so that a crowd once does not hold memory for ever.
+const KEPT_MAX: usize = 256;
+
+/// The timing wheel.
+#[derive(Debug)]
+pub struct Wheel {
+    /// The entries of the current grain, in order from `head` on.
+    run: Vec<Entry>,
+    head: usize,
+    late: BinaryHeap<Reverse<(u64, u64, u64)>>,
+    serial: u64,
+    grain: u64,
+    levels: [Level; LEVELS],
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Level {
+    buckets: Vec<Vec<Entry>>,
+    used: [u64; BUCKETS / 64],
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        let level = || Level { buckets: vec![Vec::new(); BUCKETS], used: [0; BUCKETS / 64] };
+        Self {
+            run: Vec::new(),
+            head: 0,
+            late: BinaryHeap::new(),
+            serial: 0,
+            grain: 0,
+            levels: std::array::from_fn(|_| level()),
+            len: 0,
+        }
+    }
+}
+
+impl Queue for Wheel {
+    #[inline]
+    fn push(&mut self, at: u64, what: u64) {
+        self.len += 1;
+        if at >> GRAIN_BITS <= self.grain {
+            self.serial += 1;
+            self.late.push(Reverse((at, self.serial, what)));
+        } else {
+            self.file(Entry { at, what });
+        }
+    }
+
+    #[inline]
+    fn pop(&mut self, until: u64) -> Option<Entry> {
+        loop {
+            let run = self.run.get(self.head).copied();
+            let late = self.late.peek().map(|&Reverse((at, _, what))| Entry { at, what });
+            let (next, is_late) = match (run, late) {
+                (Some(run), Some(late)) if late.at < run.at => (late, true),
+                (Some(run), _) => (run, false),
+                (None, Some(late)) => (late, true),
+                (None, None) if self.advance(until) => continue,
+                (None, None) => return None,
+            };
+            if next.at > until {
+                return None;
+            }
+            if is_late {
+                self.late.pop();
+            } else {
+                self.head += 1;
+            }
+            self.len -= 1;
+            return Some(next);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn upcoming(&self) -> &[Entry] {
+        &self.run[self.head..]
+    }
+}
+
+impl Wheel {
+    /// Puts an entry of a later grain where it belongs.
+    #[inline]
+    fn file(&mut self, entry: Entry) {
+        let grain = entry.at >> GRAIN_BITS;
+        let level = (63 - (grain ^ self.grain).leading_zeros()) / LEVEL_BITS;
+        let bucket = (grain >> (level * LEVEL_BITS)) as usize % BUCKETS;
+        self.levels[level as usize].put(bucket, entry);
+    }
+
+    /// Goes on to the next grain in which something is due, unless that begins after `until`. The run is empty.
+    fn advance(&mut self, until: u64) -> bool {
+        self.run.clear();
+        self.head = 0;
+        for level in 0..LEVELS {
+            let shift = level as u32 * LEVEL_BITS;
+            let now = (self.grain >> shift) as usize % BUCKETS;
+            let Some(bucket) = self.levels[level].next_after(now) else { continue };
+            let grain = ((self.grain >> shift) - now as u64 + bucket as u64) << shift;
+            if grain << GRAIN_BITS > until {
+                return false;
+            }
+            self.grain = grain;
+            if level == 0 {
+                self.levels[0].swap(bucket, &mut self.run);
+            } else {
+                self.cascade(level, bucket);
+            }
+            // Stable: of one time the first put in stays the first.
+            self.run.sort_by_key(|entry| entry.at);
+            return !self.run.is_empty() || self.advance(until);
+        }
+        false
+    }
+
+    /// The turn of a bucket above the lowest level has come: its entries go down.
+    fn cascade(&mut self, level: usize, bucket: usize) {
+        let mut entries = Vec::new();
+        self.levels[level].swap(bucket, &mut entries);
+        for &entry in &entries {
+            if entry.at >> GRAIN_BITS == self.grain {
+                self.run.push(entry);
+            } else {
+                self.file(entry);
+            }
+        }
+        entries.clear();
+        self.levels[level].give_back(bucket, entries);
+    }
+}
+
+impl Level {
+    #[inline]
+    fn put(&mut self, bucket: usize, entry: Entry) {
+        self.used[bucket / 64] |= 1 << (bucket % 64);
+        self.buckets[bucket].push(entry);
+    }
+
+    /// The first bucket after `bucket` that holds something.
+    fn next_after(&self, bucket: usize) -> Option<usize> {
+        let first = bucket + 1;
+        if first == BUCKETS {
+            return None;
+        }
+        let mut word = first / 64;
+        let mut bits = self.used[word] & (u64::MAX << (first % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.used.get(word)?;
+        }
+        Some(word * 64 + bits.trailing_zeros() as usize)
+    }
+
+    /// Takes what a bucket holds; the empty list takes its place.
+    fn swap(&mut self, bucket: usize, empty: &mut Vec<Entry>) {
+        self.used[bucket / 64] &= !(1 << (bucket % 64));
+        std::mem::swap(&mut self.buckets[bucket], empty);
+        if self.buckets[bucket].capacity() > KEPT_MAX {
+            self.buckets[bucket] = Vec::new();
+        }
+    }
+
+    fn give_back(&mut self, bucket: usize, empty: Vec<Entry>) {
+        if empty.capacity() <= KEPT_MAX {
+            self.buckets[bucket] = empty;
+        }
+    }
+}
