@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use event_log::clock::{boot_id, now_ns, process_cpu_ns};
 use event_log::control::{Order, Report};
 use event_log::record::{EventKey, What};
+use gossip_core::typed::Birth;
 use gossip_core::{Command, CommandError, Event, Input, InputError, Instant, Node, Outcome, Setup, Snapshot};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,6 +22,7 @@ use crate::keyring;
 use crate::recorder::Recorder;
 use crate::saved::SnapshotFile;
 use crate::socket::GossipSocket;
+use crate::taped::{Tape, Taped};
 use crate::translate::{impairment_of, on_event};
 
 /// Datagrams read before the other duties get their turn.
@@ -40,6 +42,14 @@ pub enum AgentError {
     Socket {
         /// The address.
         addr: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The recording of inputs that was asked for cannot be made.
+    #[error("cannot record into {}: {source}", path.display())]
+    Record {
+        /// The file or folder.
+        path: PathBuf,
         /// Why.
         source: io::Error,
     },
@@ -74,7 +84,7 @@ enum Flow {
 
 struct Agent {
     name: String,
-    node: Node<SocketAddr>,
+    node: Taped,
     socket: GossipSocket,
     recorder: Recorder,
     reports: Option<mpsc::Sender<Report>>,
@@ -110,11 +120,17 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         ..Setup::new(config.bind)
     };
     let buffer = vec![0; config.protocol.datagram_max];
-    let saved = config.snapshot.map(SnapshotFile::new);
-    let restored = saved.as_ref().and_then(|file| restore(file, &config.protocol, &setup));
+    let saved = config.snapshot.as_ref().map(|path| SnapshotFile::new(path.clone()));
+    let born = now();
+    let restored = saved.as_ref().and_then(|file| restore(file, born, &config.protocol, &setup));
     let is_restored = restored.is_some();
-    let node =
-        restored.unwrap_or_else(|| Node::new(now(), config.protocol, &setup).expect("the configuration was checked"));
+    let (node, snapshot) = match restored {
+        Some((node, bytes, ago)) => (node, Some((bytes, ago))),
+        None => (Node::new(born, config.protocol.clone(), &setup).expect("the configuration was checked"), None),
+    };
+    let snapshot = snapshot.as_ref().map(|(bytes, ago)| (bytes.as_slice(), *ago));
+    let tape = config.record.as_ref().map(|path| record(path, &config, born, &setup, snapshot)).transpose()?;
+    let node = Taped::new(node, tape);
     let mut agent = Agent {
         name: config.name,
         node,
@@ -166,11 +182,13 @@ impl Agent {
         let mut save_at = self.saved.as_ref().map(|_| tokio::time::Instant::now() + self.save_interval);
         loop {
             self.pump();
-            let due = [self.node.poll_timeout().map(Instant::as_nanos), self.socket.next_due()];
+            let flush = self.node.flush_due();
+            let due = [self.node.node().poll_timeout(), flush].map(|due| due.map(Instant::as_nanos));
+            let due = [due[0], due[1], self.socket.next_due()];
             let wait = due.into_iter().flatten().min().map(|due| Duration::from_nanos(due.saturating_sub(now_ns())));
             let flow = tokio::select! {
                 readable = self.socket.readable() => {
-                    readable.and_then(|()| self.read_batch()).map_err(|source| AgentError::Socket { addr: self.node.local(), source })?;
+                    readable.and_then(|()| self.read_batch()).map_err(|source| AgentError::Socket { addr: self.node.node().local(), source })?;
                     Flow::Continue
                 }
                 () = sleep_for(wait) => {
@@ -217,11 +235,12 @@ impl Agent {
                 }
             };
             self.pump();
-            if self.node.poll_timeout().is_none() {
+            if self.node.node().poll_timeout().is_none() {
                 self.left = true;
             }
             match flow {
                 Flow::Stop => {
+                    self.node.end();
                     info!("told to stop");
                     return Ok(());
                 }
@@ -243,6 +262,7 @@ impl Agent {
                     if let Some(saved) = &mut self.saved {
                         saved.finish().await;
                     }
+                    self.node.end();
                     info!("left");
                     return Ok(());
                 }
@@ -253,21 +273,20 @@ impl Agent {
     /// Sends what the core wants to send, records what it tells.
     fn pump(&mut self) {
         loop {
-            while let Some(transmit) = self.node.poll_transmit(now(), &mut self.buffer) {
-                self.socket.send(transmit.to, &self.buffer[..transmit.len]);
-            }
+            self.node.drain(now(), &mut self.buffer, |to, bytes| self.socket.send(to, bytes));
             let at_ns = now_ns();
             while let Some(event) = self.node.poll_event() {
-                self.on_event(at_ns, event);
+                self.on_event(at_ns, &event);
             }
             while let Some(fault) = self.socket.poll_ended() {
                 self.faults.remove(&fault);
                 self.recorder.record(now_ns(), What::FaultApplied { fault, active: false });
                 info!(fault, "a fault is over");
             }
-            let Some((from, bytes)) = self.socket.release() else { return };
+            let Some((from, bytes)) = self.socket.release() else { break };
             self.on_datagram(now_ns(), from, &bytes);
         }
+        self.node.flush(now());
     }
 
     fn read_batch(&mut self) -> io::Result<()> {
@@ -288,7 +307,7 @@ impl Agent {
 
     fn on_deadline(&mut self) {
         let now = now();
-        if self.node.poll_timeout().is_some_and(|due| due <= now) {
+        if self.node.node().poll_timeout().is_some_and(|due| due <= now) {
             let _ = self.node.handle(now, Input::Timeout);
         }
     }
@@ -312,8 +331,8 @@ impl Agent {
     }
 
     fn is_leaving(&self) -> bool {
-        let local = self.node.local();
-        self.node.member(&local).is_some_and(|member| !member.state.is_live())
+        let node = self.node.node();
+        node.member(&node.local()).is_some_and(|member| !member.state.is_live())
     }
 
     fn on_order(&mut self, order: Order) -> Flow {
@@ -342,9 +361,9 @@ impl Agent {
                 self.send_records();
             }
             Order::View { list } => {
-                let live = self.node.members().filter(|member| member.state.is_live());
+                let live = self.node.node().members().filter(|member| member.state.is_live());
                 let members = if list { live.map(|member| member.addr).collect() } else { Vec::new() };
-                self.report(Report::View { alive: self.node.live_members(), members });
+                self.report(Report::View { alive: self.node.node().live_members(), members });
             }
             Order::Stop => return Flow::Stop,
             // These are for the control connection, which does not pass them on.
@@ -354,7 +373,7 @@ impl Agent {
     }
 
     fn start_event(&mut self, index: u32, payload_bytes: u32) {
-        let max = gossip_core::event_payload_max::<SocketAddr>(self.node.config());
+        let max = gossip_core::event_payload_max::<SocketAddr>(self.node.node().config());
         if payload_bytes as usize > max {
             let error = CommandError::PayloadTooLong { len: payload_bytes as usize, max };
             self.report(Report::Refused { reason: format!("event {index}: {error}") });
@@ -374,8 +393,8 @@ impl Agent {
         }
     }
 
-    fn on_event(&mut self, at_ns: u64, event: Event<SocketAddr>) {
-        if let Event::Left = event {
+    fn on_event(&mut self, at_ns: u64, event: &Event<SocketAddr>) {
+        if matches!(event, Event::Left) {
             self.left = true;
         }
         on_event(&mut self.recorder, at_ns, event);
@@ -385,7 +404,7 @@ impl Agent {
     fn save(&mut self) {
         if let Some(saved) = &mut self.saved {
             let mut bytes = Vec::new();
-            self.node.snapshot(now(), &mut bytes);
+            self.node.node().snapshot(now(), &mut bytes);
             saved.save(bytes);
         }
     }
@@ -400,13 +419,13 @@ impl Agent {
             datagrams_received: counts.datagrams_received,
             bytes_received: counts.bytes_received,
             receive_buffer_overflows: self.socket.receive_buffer_overflows(),
-            cpu_ns: process_cpu_ns(),
-            resident_bytes: resident_bytes(),
+            cpu_ns: Some(process_cpu_ns()),
+            resident_bytes: Some(resident_bytes()),
         };
         self.recorder.record(at_ns, traffic);
         self.recorder.record(at_ns, What::Faults(self.socket.fault_counts()));
         let mut named: BTreeMap<String, u64> =
-            self.node.counters().iter().map(|(name, count)| (name.to_owned(), count)).collect();
+            self.node.node().counters().iter().map(|(name, count)| (name.to_owned(), count)).collect();
         named.insert("send_errors".to_owned(), counts.send_errors);
         named.insert("records_refused".to_owned(), self.recorder.refused());
         named.retain(|_, count| *count > 0);
@@ -456,9 +475,10 @@ impl Agent {
 /// begins anew.
 fn restore(
     file: &SnapshotFile,
+    now: Instant,
     config: &gossip_core::Config,
     setup: &Setup<'_, SocketAddr>,
-) -> Option<Node<SocketAddr>> {
+) -> Option<(Node<SocketAddr>, Vec<u8>, Duration)> {
     let (bytes, ago) = match file.read() {
         Ok(read) => read?,
         Err(error) => {
@@ -467,14 +487,35 @@ fn restore(
         }
     };
     let snapshot = Snapshot::parse(&bytes).inspect_err(|error| warn!(%error, "the snapshot is ignored")).ok()?;
-    let node = Node::restore(now(), config.clone(), setup, &snapshot, ago)
+    let node = Node::restore(now, config.clone(), setup, &snapshot, ago)
         .inspect_err(|error| warn!(%error, "the snapshot is ignored"))
         .ok()?;
     info!(members = snapshot.members().count(), ?ago, "restored from a snapshot");
-    Some(node)
+    Some((node, bytes, ago))
 }
 
-fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64, from: SocketAddr, bytes: &[u8]) {
+/// Begins the recording of all that the node is given.
+fn record(
+    path: &Path,
+    config: &AgentConfig,
+    born: Instant,
+    setup: &Setup<'_, SocketAddr>,
+    snapshot: Option<(&[u8], Duration)>,
+) -> Result<Tape, AgentError> {
+    let labels = [
+        ("name", config.name.clone()),
+        ("addr", config.bind.to_string()),
+        ("program", concat!("gossip-node ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("started", humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()),
+        ("boot_id", boot_id()),
+    ];
+    Birth::new(born, &config.protocol, setup)
+        .map_err(io::Error::other)
+        .and_then(|birth| Tape::create(path, &config.name, config.record_max, &labels, birth, snapshot))
+        .map_err(|source| AgentError::Record { path: path.to_owned(), source })
+}
+
+fn on_datagram(node: &mut Taped, recorder: &mut Recorder, at_ns: u64, from: SocketAddr, bytes: &[u8]) {
     match node.handle(Instant::from_nanos(at_ns), Input::Datagram { from, bytes }) {
         Ok(_) => {}
         Err(InputError::Datagram(error)) => debug!(%from, len = bytes.len(), %error, "a datagram was dropped"),
@@ -482,7 +523,7 @@ fn on_datagram(node: &mut Node<SocketAddr>, recorder: &mut Recorder, at_ns: u64,
     }
     // What the datagram told is stamped with the time at which it was read.
     while let Some(event) = node.poll_event() {
-        on_event(recorder, at_ns, event);
+        on_event(recorder, at_ns, &event);
     }
 }
 

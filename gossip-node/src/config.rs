@@ -17,6 +17,9 @@ use crate::keyring;
 /// The longest name of a node, bytes.
 const NAME_MAX: usize = 64;
 
+/// The longest that a recording of inputs becomes unless another bound is given, MiB.
+const RECORD_MAX_MIB: u32 = 64;
+
 /// A member of a gossip cluster.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "gossip-node", version, about)]
@@ -52,6 +55,13 @@ pub struct Args {
     /// seals, all open. Only its owner may be able to read it. It is read again at SIGHUP.
     #[arg(long, env = "HEARSAY_KEYRING", value_name = "FILE")]
     pub keyring: Option<PathBuf>,
+    /// Records all that the node is given and gives back, for `gossip-sim inputs`: into this file, or into a new file NAME.LIFE.rec
+    /// in this folder. It holds payloads and metadata as they are, but no keys.
+    #[arg(long, env = "HEARSAY_RECORD", value_name = "FILE|FOLDER")]
+    pub record: Option<PathBuf>,
+    /// The longest that a recording becomes; what comes after is left out [default: 64].
+    #[arg(long, env = "HEARSAY_RECORD_MAX", value_name = "MIB")]
+    pub record_max: Option<u32>,
     /// The protocol's configuration as JSON, in the form of the table `protocol` of a plan.
     #[arg(long, env = "HEARSAY_PROTOCOL", value_name = "JSON")]
     pub protocol: Option<String>,
@@ -77,6 +87,8 @@ struct File {
     snapshot: Option<PathBuf>,
     snapshot_interval: Option<Span>,
     keyring: Option<PathBuf>,
+    record: Option<PathBuf>,
+    record_max: Option<u32>,
     protocol: Option<Protocol>,
     log: Option<String>,
 }
@@ -104,6 +116,10 @@ pub struct AgentConfig {
     pub snapshot_interval: Duration,
     /// The file of the keyring, and what is in it.
     pub keyring: Option<(PathBuf, Keyring)>,
+    /// Where to record all inputs.
+    pub record: Option<PathBuf>,
+    /// The most bytes of that.
+    pub record_max: u64,
     /// The core's configuration.
     pub protocol: gossip_core::Config,
     /// The log filter.
@@ -179,8 +195,18 @@ impl Args {
                 Err(error) => Err(wrong("--keyring", error)),
             })
             .transpose()?;
+        let record = self.record.or(file.record);
+        if let Some(folder) = record.as_deref().and_then(directory).filter(|folder| !folder.is_dir()) {
+            return Err(wrong("--record", format!("there is no directory {}", folder.display())));
+        }
+        let record_max = self.record_max.or(file.record_max).unwrap_or(RECORD_MAX_MIB);
+        if record_max == 0 {
+            return Err(wrong("--record-max", "0 MiB are no room for a recording"));
+        }
         Ok(AgentConfig {
             keyring,
+            record,
+            record_max: u64::from(record_max) << 20,
             snapshot,
             snapshot_interval,
             name,
@@ -237,6 +263,8 @@ mod tests {
             ("--bind 127.0.0.1:1 --snapshot /", &["--snapshot", "directory"]),
             ("--bind 127.0.0.1:1 --snapshot s --snapshot-interval 10ms", &["--snapshot-interval", "1s"]),
             ("--bind 127.0.0.1:1 --keyring /does/not/exist", &["--keyring", "/does/not/exist"]),
+            ("--bind 127.0.0.1:1 --record /does/not/exist", &["--record", "/does/not"]),
+            ("--bind 127.0.0.1:1 --record r --record-max 0", &["--record-max", "0 MiB"]),
             ("--bind 127.0.0.1:1 --unknown", &["--unknown"]),
         ] {
             let error = parse(line).expect_err(line);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use event_log::control::Impairment;
-use event_log::record::{EventKey, MemberState, Via, What};
+use event_log::record::{self, EventKey};
 use gossip_core::Event;
 use tracing::{debug, info};
 
@@ -11,25 +11,19 @@ use crate::recorder::Recorder;
 use crate::socket::endpoint;
 
 /// Logs what the node tells, and records what a report needs.
-pub(crate) fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketAddr>) {
+pub(crate) fn on_event(recorder: &mut Recorder, at_ns: u64, event: &Event<SocketAddr>) {
+    if let Some(what) = record::of_event(event) {
+        recorder.record(at_ns, what);
+    }
     match event {
         Event::UserEvent { id, hops, from, via, payload, .. } => {
             let event = EventKey::new(id.origin, id.sequence);
             debug!(event = event.0, hops, %from, ?via, len = payload.len(), "learnt of an event");
-            recorder.record(at_ns, What::EventLearnt { event, hops: u32::from(hops), from, via: via_of(via) });
         }
         Event::MemberChanged { addr, state, incarnation, told_by, accuser, confirmations } => {
             info!(member = %addr, ?state, incarnation, ?told_by, ?accuser, confirmations, "member changed");
-            recorder.record(
-                at_ns,
-                What::MemberChanged { member: addr, state: state_of(state), incarnation, from: told_by },
-            );
         }
-        Event::MemberForgotten { addr } => {
-            debug!(member = %addr, "member forgotten");
-            let what = What::MemberChanged { member: addr, state: MemberState::Forgotten, incarnation: 0, from: None };
-            recorder.record(at_ns, what);
-        }
+        Event::MemberForgotten { addr } => debug!(member = %addr, "member forgotten"),
         Event::Refuted { claim, told_by, incarnation } => {
             info!(?claim, %told_by, incarnation, "refuted a claim about this node");
         }
@@ -39,25 +33,6 @@ pub(crate) fn on_event(recorder: &mut Recorder, at_ns: u64, event: Event<SocketA
         Event::MetadataChanged { addr } => debug!(member = %addr, "metadata changed"),
         Event::Left => debug!("goodbye said"),
         other => debug!(?other, "event"),
-    }
-}
-
-fn state_of(state: gossip_core::MemberState) -> MemberState {
-    match state {
-        gossip_core::MemberState::Alive => MemberState::Alive,
-        gossip_core::MemberState::Suspect => MemberState::Suspect,
-        gossip_core::MemberState::Dead => MemberState::Dead,
-        gossip_core::MemberState::Left => MemberState::Left,
-    }
-}
-
-fn via_of(via: gossip_core::Via) -> Via {
-    match via {
-        gossip_core::Via::Push => Via::Push,
-        gossip_core::Via::Pull => Via::Pull,
-        gossip_core::Via::Probe => Via::Probe,
-        gossip_core::Via::Sync => Via::Sync,
-        gossip_core::Via::Message => Via::Message,
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
+use event_log::circumstances::{self, Build, COMMIT_VARIABLE, DIRTY_VARIABLE};
+use event_log::folder::INPUTS;
 use event_log::plan::{Backend as Kind, Plan, PlanError};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
@@ -18,7 +20,6 @@ use crate::backend::{Backend, BackendError, Instance, Subnet, arp};
 use crate::clean;
 use crate::display::Display;
 use crate::experiment::conductor::{Conductor, ExperimentError, Options};
-use crate::manifest::{self, Build, COMMIT_VARIABLE, DIRTY_VARIABLE};
 use crate::signals::Signals;
 use crate::store::{self, Store, StoreError};
 
@@ -46,6 +47,8 @@ pub struct Request {
     pub out: PathBuf,
     /// Instead of the plan's seed.
     pub seed: Option<u64>,
+    /// Record what the nodes are given, whatever the plan says.
+    pub record_inputs: bool,
     /// Name of everything that is made.
     pub instance: Instance,
     /// The nodes' network (docker and netns).
@@ -96,11 +99,16 @@ pub enum LaunchError {
 pub async fn run(request: &Request) -> Result<(), LaunchError> {
     let mut plan = Plan::load(&request.plan)?;
     plan.seed = request.seed.unwrap_or(plan.seed);
+    plan.record.inputs |= request.record_inputs;
     let mut signals = Signals::install().map_err(|error| LaunchError::System("watch for signals", error))?;
+    if let Choice::Fixed(kind) = request.backend {
+        plan.check_backend(&request.plan, kind)?;
+    }
     if request.inside {
         return run_inside(request, &plan, &mut signals).await;
     }
     let kind = choose(request).await;
+    plan.check_backend(&request.plan, kind)?;
     let state = StateFolder::open(&request.instance)?;
     let found = clean::sweep(&request.instance, &state).await?;
     if !found.0.is_empty() {
@@ -183,6 +191,8 @@ async fn choose(request: &Request) -> Kind {
 struct Folder {
     path: PathBuf,
     store: Store,
+    /// Where the nodes record what they are given, if they shall.
+    inputs: Option<PathBuf>,
 }
 
 /// Creates the result folder and sends the log for people there.
@@ -190,13 +200,21 @@ fn begin(request: &Request, plan: &Plan, kind: Kind) -> Result<Folder, LaunchErr
     let started = SystemTime::now();
     let text =
         std::fs::read_to_string(&request.plan).map_err(|source| StoreError { path: request.plan.clone(), source })?;
-    let name = format!("{}-{kind}-{}", plan.name, manifest::stamp(started));
+    let name = format!("{}-{kind}-{}", plan.name, circumstances::stamp(started));
     let path = store::create_folder(&request.out, &name, &text)?;
-    let manifest = manifest::describe(name, plan, kind, built(request), started);
+    let manifest = circumstances::describe(name, plan, kind, built(request), started);
     log_to(&path.join("master.log"))?;
     tracing::info!(plan = %request.plan.display(), seed = plan.seed, backend = %kind, "begin");
     let store = Store::create(&path, &manifest)?;
-    Ok(Folder { path, store })
+    let inputs = plan.record.inputs.then(|| make_inputs(&path)).transpose()?;
+    Ok(Folder { path, store, inputs })
+}
+
+/// The folder for the nodes' recordings, made absolute: containers get it under the same name.
+fn make_inputs(result: &Path) -> Result<PathBuf, StoreError> {
+    let path = result.join(INPUTS);
+    let made = std::fs::create_dir(&path).and_then(|()| path.canonicalize());
+    made.map_err(|source| StoreError { path, source })
 }
 
 fn log_to(path: &Path) -> Result<(), StoreError> {
@@ -216,8 +234,8 @@ async fn conduct<B: Backend>(
     folder: Folder,
     signals: &mut Signals,
 ) -> Result<(), LaunchError> {
-    let Folder { path, store } = folder;
-    let options = Options::default();
+    let Folder { path, store, inputs } = folder;
+    let options = Options { inputs, ..Options::default() };
     let mut conductor = Conductor::new(backend, plan.clone(), options, store, Display::new()).await?;
     let outcome = tokio::select! {
         result = conductor.run_plan() => result.map_err(LaunchError::from),
@@ -262,6 +280,7 @@ async fn run_host(
         ("--owner", format!("{user}:{group}")),
     ];
     let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+    let arguments = arguments.chain(plan.record.inputs.then(|| "--record-inputs".to_owned()));
     let head = ["run".to_owned(), text(&plan_path), "--inside".to_owned()];
     let launch = host::Launch {
         instance: request.instance.clone(),
@@ -293,7 +312,7 @@ async fn run_inside(request: &Request, plan: &Plan, signals: &mut Signals) -> Re
     let folder = begin(request, plan, Kind::Docker)?;
     let path = folder.path.clone();
     let result = match Containers::connect(&request.instance, request.subnet, path.join("nodes")).await {
-        Ok(backend) => conduct(backend, plan, folder, signals).await,
+        Ok(backend) => conduct(backend.with_folder(folder.inputs.clone()), plan, folder, signals).await,
         Err(error) => Err(error.into()),
     };
     if let Some(owner) = request.owner {

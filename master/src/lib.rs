@@ -13,6 +13,5 @@ pub mod display;
 pub mod experiment;
 pub mod fleet;
 pub mod launch;
-pub mod manifest;
 pub mod signals;
 pub mod store;

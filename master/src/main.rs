@@ -53,6 +53,9 @@ struct Run {
     /// Master seed, instead of the plan's.
     #[arg(long)]
     seed: Option<u64>,
+    /// Record all that the nodes are given, in the result's folder `inputs`, for `gossip-sim inputs`.
+    #[arg(long)]
+    record_inputs: bool,
     #[command(flatten)]
     common: Common,
     /// Network of the nodes, docker and netns: 10.77.0.0/16 unless the instance has another name.
@@ -129,6 +132,7 @@ async fn run_plan(run: Run) -> Result<(), LaunchError> {
         backend: run.backend.into(),
         out: run.out,
         seed: run.seed,
+        record_inputs: run.record_inputs,
         subnet: run.subnet.unwrap_or_else(|| Subnet::of_instance(&run.common.instance)),
         instance: run.common.instance,
         parent: run.parent,

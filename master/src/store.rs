@@ -7,58 +7,27 @@
 //!     plan.toml                                 the plan as it was given
 //!     master.log                                what the master did, for people
 //!     nodes/<name>.log                          what each node said, for people
+//!     inputs/<name>.<life>.rec                  what each node was given, if that was asked for
 //! ```
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use event_log::clock;
+pub use event_log::folder::StoreError;
+use event_log::folder::{self, RECORDS};
 use event_log::manifest::Manifest;
 use event_log::record::{Line, MASTER, Record, What};
 use event_log::write::Writer;
-use thiserror::Error;
 
-use event_log::clock;
-
-/// The result could not be written.
-#[derive(Debug, Error)]
-#[error("cannot write {}: {source}", path.display())]
-pub struct StoreError {
-    /// What.
-    pub path: PathBuf,
-    /// Why.
-    pub source: io::Error,
-}
-
-/// Creates the folder of a result within `out` and points `latest` to it.
+/// Creates the folder of a result within `out`, with a place for the nodes' logs, and points `latest` to it.
 ///
 /// # Errors
 /// [`StoreError`], also when the folder exists already.
 pub fn create_folder(out: &Path, name: &str, plan_text: &str) -> Result<PathBuf, StoreError> {
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StoreError { path, source }
-    };
-    fs::create_dir_all(out).map_err(fail(out))?;
-    let folder = out.join(name);
-    fs::create_dir(&folder).map_err(fail(&folder))?;
+    let folder = folder::create(out, name, plan_text)?;
     let nodes = folder.join("nodes");
-    fs::create_dir(&nodes).map_err(fail(&nodes))?;
-    let plan = folder.join("plan.toml");
-    fs::write(&plan, plan_text).map_err(fail(&plan))?;
-    point_latest(out, name).map_err(fail(&out.join("latest")))?;
+    std::fs::create_dir(&nodes).map_err(|source| StoreError { path: nodes, source })?;
     Ok(folder)
-}
-
-/// A link is replaced by renaming a new one over it, so that a reader never finds none.
-fn point_latest(out: &Path, name: &str) -> io::Result<()> {
-    let fresh = out.join(format!(".latest-{}", std::process::id()));
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    std::os::unix::fs::symlink(name, &fresh)?;
-    fs::rename(&fresh, out.join("latest"))
 }
 
 /// Writes the records of one result.
@@ -76,7 +45,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn create(folder: &Path, manifest: &Manifest) -> Result<Self, StoreError> {
-        let path = folder.join("records.jsonl");
+        let path = folder.join(RECORDS);
         let writer = Writer::create(&path, manifest).map_err(|source| StoreError { path: path.clone(), source })?;
         Ok(Self { path, writer, run: 0, number: 0 })
     }
@@ -139,10 +108,12 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use event_log::circumstances::{Build, describe};
     use event_log::plan::{Backend, Plan};
 
     use super::*;
-    use crate::manifest::{Build, describe};
 
     fn manifest() -> Manifest {
         let plan = Plan::parse("p", "name = \"p\"\n[cluster]\nsizes = [2]\n").expect("the plan is valid");

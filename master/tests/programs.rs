@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use event_log::read::Log;
 use event_log::record::{EventKey, MASTER, What};
+use gossip_core::typed::Ending;
+use gossip_sim::inputs::file::{End, Recorded, recordings};
+use gossip_sim::inputs::replay;
 
 const MASTER_PROGRAM: &str = env!("CARGO_BIN_EXE_gossip-master");
 
@@ -26,6 +29,13 @@ const PLAN: &str = "name = \"short\"\n[cluster]\nsizes = [3, 5]\n[protocol]\npre
 /// So many events that the test is quicker.
 const LONG_PLAN: &str = "name = \"long\"\n[cluster]\nsizes = [4]\n[protocol]\npreset = \"local\"\n\
                          [events]\ncount = 1000\nquiet = \"200ms\"\nlimit = \"20s\"\n";
+
+/// Loss all the time, a node that is killed, and one more run, for which it is started again.
+const LOSSY_PLAN: &str = "name = \"lossy\"\n[cluster]\nsizes = [8]\n[protocol]\npreset = \"local\"\n\
+                          [record]\ninputs = true\n[events]\ncount = 3\nquiet = \"300ms\"\nlimit = \"20s\"\n\
+                          [[setting]]\nname = \"crash\"\n[[setting.fault]]\nloss = { probability = 0.2 }\n\
+                          [[setting.fault]]\ncrash = {}\nnodes = { named = [\"n004\"] }\n\
+                          at = \"1s\"\n[[setting]]\nname = \"loss\"\n[[setting.fault]]\nloss = { probability = 0.2 }\n";
 
 fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
@@ -171,6 +181,37 @@ fn assert_complete(log: &Log, sizes: &[u32], events: u32) {
     }
 }
 
+/// Every life that was recorded replays to the same bytes; gives back how each recording ends, by the file's name.
+fn replayed(place: &Place) -> BTreeMap<String, Option<End>> {
+    let files = recordings(&place.folder.path().join("out/latest")).expect("there are recordings");
+    let play = |path: &PathBuf| {
+        let recording = Recorded::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let played = replay::play(recording, &[], &mut replay::Blind).expect("it is whole");
+        assert_eq!(played.difference, None, "{}", path.display());
+        assert!(played.inputs.datagrams > 5 && played.sent.0 > 5 && played.events > 5, "{played:?}");
+        (path.file_name().expect("a file").to_string_lossy().into_owned(), played.end)
+    };
+    files.iter().map(play).collect()
+}
+
+/// As many nodes, each with one life that ended in good order.
+fn lives(count: usize) -> BTreeMap<String, Option<End>> {
+    (1..=count).map(|number| (format!("n{number:03}.1.rec"), Some(End::Marked(Ending::Stopped)))).collect()
+}
+
+#[test]
+fn what_the_nodes_of_a_lossy_cluster_were_given_replays_to_the_same_datagrams() {
+    let _turn = one_at_a_time();
+    let place = Place::new("rec", LOSSY_PLAN);
+    let output = place.master(Path::new(MASTER_PROGRAM), node_program(), "local").output().expect("it starts");
+    assert!(output.status.success(), "{}", text(&output));
+    let mut expected = lives(8);
+    // Killed without a word, and started again for the second run.
+    expected.insert("n004.1.rec".to_owned(), Some(End::CutOff { rest: 0 }));
+    expected.insert("n004.2.rec".to_owned(), Some(End::Marked(Ending::Stopped)));
+    assert_eq!(replayed(&place), expected);
+}
+
 #[test]
 fn local_processes_run_a_plan_to_its_end() {
     let _turn = one_at_a_time();
@@ -230,13 +271,15 @@ fn namespaces_run_a_plan_to_its_end_and_leave_nothing() {
         return;
     }
     let place = Place::new("ns", PLAN);
-    let output = place.master(Path::new(MASTER_PROGRAM), node_program(), "netns").output().expect("it starts");
+    let mut master = place.master(Path::new(MASTER_PROGRAM), node_program(), "netns");
+    let output = master.arg("--record-inputs").output().expect("it starts");
     if text(&output).contains("not permitted") || text(&output).contains("not supported") {
         println!("skipped: this machine makes no namespaces or macvlan interfaces: {}", text(&output));
         return;
     }
     assert!(output.status.success(), "{}", text(&output));
     assert_complete(&place.log(), &[3, 5], 3);
+    assert_eq!(replayed(&place), lives(5));
     assert_eq!(place.clean(), "removed: nothing\n");
 }
 
@@ -254,9 +297,10 @@ fn containers_run_a_plan_to_its_end_and_leave_nothing() {
     }
     let (master, node) = static_programs();
     let place = Place::new("dk", PLAN);
-    let output = place.master(&master, &node, "docker").output().expect("it starts");
+    let output = place.master(&master, &node, "docker").arg("--record-inputs").output().expect("it starts");
     assert!(output.status.success(), "{}", text(&output));
     assert_complete(&place.log(), &[3, 5], 3);
+    assert_eq!(replayed(&place), lives(5));
     let nodes = place.folder.path().join("out/latest/nodes");
     assert!(fs::metadata(nodes.join("n005.log")).is_ok_and(|log| log.len() > 0), "what the nodes said is saved");
     assert_eq!(place.clean(), "removed: nothing\n");

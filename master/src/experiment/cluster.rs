@@ -5,22 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use event_log::control::Order;
-use event_log::plan::node_name;
+use event_log::plan::{node_name, schedule};
 use event_log::record::What;
-use netem::seed::child;
-use rand_core::SeedableRng;
-use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::time::Instant;
 
 use super::conductor::{Conductor, ExperimentError, owned};
 use super::convergence;
-use super::schedule::sample;
 use crate::backend::{Backend, NodeSpec};
 use crate::fleet::State;
 use event_log::clock;
-
-/// Through how many earlier nodes a new one joins.
-const SEEDS_MAX: usize = 3;
 
 /// How often the nodes are asked whom they see while the cluster converges.
 const VIEW_INTERVAL: Duration = Duration::from_millis(100);
@@ -80,7 +73,7 @@ impl<B: Backend> Conductor<B> {
     fn spec(&self, name: &str) -> NodeSpec {
         let addr = self.fleet.get(name).expect("only nodes of the fleet are started").addr;
         let protocol = serde_json::to_string(&self.plan.protocol).expect("a configuration is plain data");
-        let seed = child(self.plan.seed, &format!("node/{name}"));
+        let seed = schedule::node_seed(self.plan.seed, name);
         let orphan = humantime::format_duration(self.options.orphan_timeout).to_string();
         let arguments = [
             ("--name", name.to_owned()),
@@ -91,7 +84,12 @@ impl<B: Backend> Conductor<B> {
             ("--orphan-timeout", orphan),
             ("--log", self.options.node_log.clone()),
         ];
-        let arguments = arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+        let record = self.options.inputs.iter().flat_map(|folder| {
+            let max = self.plan.record.inputs_max_mib.to_string();
+            [("--record", folder.to_string_lossy().into_owned()), ("--record-max", max)]
+        });
+        let arguments = arguments.into_iter().chain(record);
+        let arguments = arguments.flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
         NodeSpec { name: name.to_owned(), addr, arguments }
     }
 
@@ -115,8 +113,7 @@ impl<B: Backend> Conductor<B> {
 
     /// Up to three of `members`, drawn for this node.
     fn seeds(&self, name: &str, members: &[String]) -> Vec<SocketAddr> {
-        let mut rng = Xoshiro256PlusPlus::seed_from_u64(child(self.plan.seed, &format!("seeds/{name}")));
-        let chosen = sample(&mut rng, members.len(), members.len().min(SEEDS_MAX));
+        let chosen = schedule::seeds(self.plan.seed, name, members.len());
         chosen.into_iter().filter_map(|index| self.fleet.get(&members[index])).map(|node| node.addr).collect()
     }
 

@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use event_log::control::{Order, Report};
+use event_log::plan::schedule::{ScheduleError, Strike};
 use event_log::plan::{Plan, RunKey};
 use event_log::record::What;
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::knowledge::Knowledge;
-use super::schedule::{ScheduleError, Strike};
 use crate::backend::{Backend, BackendError};
 use crate::clock_sync::{self, EXCHANGES, Exchange, Offset};
 use crate::collector::{Collector, Link, Notice, Roster};
@@ -82,6 +83,8 @@ pub struct Options {
     pub reconnect_limit: Duration,
     /// Level of the nodes' logs.
     pub node_log: String,
+    /// Where the nodes record all that they are given, if they shall.
+    pub inputs: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -91,6 +94,7 @@ impl Default for Options {
             connect_limit: Duration::from_secs(30),
             reconnect_limit: Duration::from_secs(10),
             node_log: "info".to_owned(),
+            inputs: None,
         }
     }
 }

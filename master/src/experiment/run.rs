@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use event_log::control::{Impairment, Order};
-use event_log::plan::{Action, RunKey};
+use event_log::plan::schedule::{self, Strike};
+use event_log::plan::{Action, RunKey, origins};
 use event_log::record::{EventKey, What};
 use tokio::time::Instant;
 
 use super::conductor::{Conductor, ExperimentError, owned};
-use super::origins;
-use super::schedule::{self, Strike};
 use crate::backend::Backend;
 use crate::fleet::State;
 use event_log::clock;
@@ -209,7 +208,8 @@ impl<B: Backend> Conductor<B> {
                 self.impair(&strike, &victims, &Impairment::Block { peers, duration: partition.duration }, Some(state))
             }
             Action::Leave => self.let_leave(&strike, &victims).await,
-            Action::Crash => self.crash(&strike, &victims).await,
+            Action::Crash(_) => self.crash(&strike, &victims).await,
+            Action::Churn(_) => unreachable!("a plan with churn is refused before it starts"),
         }
     }
 
@@ -329,7 +329,7 @@ impl<B: Backend> Conductor<B> {
     async fn await_deaths(&mut self, strikes: &[Strike]) -> Result<(), ExperimentError> {
         let crashed: Vec<(String, SocketAddr)> = strikes
             .iter()
-            .filter(|strike| strike.action == Action::Crash)
+            .filter(|strike| matches!(strike.action, Action::Crash(_)))
             .flat_map(|strike| &strike.victims)
             .filter_map(|name| self.fleet.get(name))
             .map(|node| (node.name.clone(), node.addr))

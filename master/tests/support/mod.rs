@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use event_log::SCHEMA;
+use event_log::circumstances::{Build, describe};
 use event_log::clock;
 use event_log::control::{Impairment, Order, Report};
 use event_log::plan::{Backend as Kind, Plan};
@@ -18,7 +19,6 @@ use event_log::record::{EventKey, FaultCounts, MASTER, MemberState, Record, Via,
 use master::backend::{Backend, BackendError, NodeSpec};
 use master::display::Display;
 use master::experiment::conductor::{Conductor, ExperimentError, Options};
-use master::manifest::{Build, describe};
 use master::store::{Store, create_folder};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -369,8 +369,8 @@ fn collect(inner: &mut Inner, name: &str, acknowledged: u64) -> Then {
         datagrams_received: 0,
         bytes_received: 0,
         receive_buffer_overflows: 0,
-        cpu_ns: 0,
-        resident_bytes: 0,
+        cpu_ns: Some(0),
+        resident_bytes: Some(0),
     };
     inner.record(name, zero);
     inner.record(name, What::Faults(FaultCounts::default()));

@@ -41,6 +41,8 @@ pub struct Containers {
     instance: Instance,
     subnet: Subnet,
     logs: PathBuf,
+    /// A folder of the host that every node has under the same name.
+    folder: Option<PathBuf>,
     created: BTreeSet<String>,
     asked_ended: Option<Instant>,
 }
@@ -52,7 +54,16 @@ impl Containers {
     /// When no engine answers.
     pub async fn connect(instance: &Instance, subnet: Subnet, logs: PathBuf) -> Result<Self, BackendError> {
         let engine = engine::connect().await?;
-        Ok(Self { engine, instance: instance.clone(), subnet, logs, created: BTreeSet::new(), asked_ended: None })
+        let instance = instance.clone();
+        Ok(Self { engine, instance, subnet, logs, folder: None, created: BTreeSet::new(), asked_ended: None })
+    }
+
+    /// Every node gets this folder of the host, under the same name, to write into. What is in there outlives the node, however
+    /// that ends, and takes no way over the network.
+    #[must_use]
+    pub fn with_folder(mut self, folder: Option<PathBuf>) -> Self {
+        self.folder = folder;
+        self
     }
 
     fn container(&self, name: &str) -> String {
@@ -72,7 +83,7 @@ impl Containers {
                 image: &engine::image(&self.instance, "node"),
                 arguments: node.arguments.clone(),
                 ip,
-                binds: Vec::new(),
+                binds: self.folder.iter().map(|folder| format!("{0}:{0}", folder.display())).collect(),
                 environment: Vec::new(),
                 tty: false,
             };
