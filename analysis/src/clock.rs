@@ -12,6 +12,8 @@ const STAMP_MAX: Nanos = Nanos::MAX / 4;
 /// All measured offsets of a log, by node, each with its place in the log.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets {
+    /// Lines seen so far.
+    lines: usize,
     of: BTreeMap<String, Vec<(usize, i64)>>,
     /// Largest error bound of each node.
     error: BTreeMap<String, u64>,
@@ -22,14 +24,18 @@ impl Offsets {
     #[must_use]
     pub fn of(lines: &[Line]) -> Self {
         let mut offsets = Self::default();
-        for (position, line) in lines.iter().enumerate() {
-            if let What::ClockOffset { name, offset_ns, error_ns } = &line.record.what {
-                offsets.of.entry(name.clone()).or_default().push((position, *offset_ns));
-                let error = offsets.error.entry(name.clone()).or_default();
-                *error = (*error).max(*error_ns);
-            }
-        }
+        lines.iter().for_each(|line| offsets.add(line));
         offsets
+    }
+
+    /// Takes note of the next line of a log.
+    pub fn add(&mut self, line: &Line) {
+        if let What::ClockOffset { name, offset_ns, error_ns } = &line.record.what {
+            self.of.entry(name.clone()).or_default().push((self.lines, *offset_ns));
+            let error = self.error.entry(name.clone()).or_default();
+            *error = (*error).max(*error_ns);
+        }
+        self.lines += 1;
     }
 
     /// The stamp `at_ns` of `node`, which stands at line `position`, on the master's clock.

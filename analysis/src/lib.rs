@@ -2,11 +2,13 @@
 //!
 //! This crate reads logs and nothing else: no node, no master, no clock. [`load`] turns lines into what happened;
 //! [`curves`] and [`metrics`] say what that amounts to; [`fit`] and [`theory`] hold the times against N; [`plot`] and
-//! [`report`] show it. Everything random is seeded by the log, so a log has one report.
+//! [`report`] show it. Everything random is seeded by the log, so a log has one report. [`compare`] holds two logs
+//! against each other, with the statistics in [`twosample`].
 
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod compare;
 pub mod curves;
 pub mod export;
 pub mod fit;
@@ -17,3 +19,4 @@ pub mod report;
 pub mod stats;
 pub mod study;
 pub mod theory;
+pub mod twosample;

@@ -4,25 +4,48 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use analysis::compare::Comparison;
 use analysis::load::{load, log_path};
-use analysis::report::{terminal, write};
+use analysis::report::{comparison, terminal, write};
 use analysis::study::Study;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Reads the log of an experiment and writes its report: report.html, report.md, plots/*.svg and *.png, curves.csv, times.csv.
 #[derive(Debug, Parser)]
-#[command(name = "gossip-analysis", version)]
+#[command(name = "gossip-analysis", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// A result folder (its log is records.jsonl) or a log.
-    result: PathBuf,
+    #[arg(required = true)]
+    result: Option<PathBuf>,
     /// Where to write; the result folder if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Hold two results against each other, run by run: comparison.html, comparison.md, plots.
+    Compare {
+        /// A result folder or a log.
+        a: PathBuf,
+        /// Another one.
+        b: PathBuf,
+        /// Where to write; `comparison` in the second result's folder if not given.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    let done = match (&arguments.task, &arguments.result) {
+        (Some(Task::Compare { a, b, out }), _) => compare(a, b, out.as_deref()),
+        (None, Some(result)) => run(result, arguments.out.as_deref()),
+        (None, None) => unreachable!("one of the two is required"),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(std::io::stderr(), "gossip-analysis: {message}");
@@ -40,15 +63,38 @@ fn say(study: &Study, page: &Path) -> std::io::Result<()> {
     writeln!(out, "report: {}", page.display())
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
-    let experiment = load(&arguments.result).map_err(|error| error.to_string())?;
-    let folder = arguments.out.clone().unwrap_or_else(|| {
-        let log = log_path(&arguments.result);
-        log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
-    });
+/// The folder in which a result's log is.
+fn folder_of(result: &Path) -> PathBuf {
+    let log = log_path(result);
+    log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
+}
+
+fn run(result: &Path, out: Option<&Path>) -> Result<(), String> {
+    let experiment = load(result).map_err(|error| error.to_string())?;
+    let folder = out.map_or_else(|| folder_of(result), Path::to_path_buf);
     let study = Study::of(experiment);
     let page = write(&study, &folder).map_err(|error| error.to_string())?;
     // The report is written: a terminal that is gone is no failure.
     let _ = say(&study, &page);
     Ok(())
+}
+
+fn compare(a: &Path, b: &Path, out: Option<&Path>) -> Result<(), String> {
+    let read = |path: &Path| load(path).map_err(|error| error.to_string());
+    let compared = Comparison::of([&read(a)?, &read(b)?]);
+    let folder = out.map_or_else(|| folder_of(b).join("comparison"), Path::to_path_buf);
+    let page = comparison::write(&compared, &folder).map_err(|error| error.to_string())?;
+    let _ = say_comparison(&compared, &page);
+    if compared.runs.is_empty() { Err("there is no run with events that both results have".to_owned()) } else { Ok(()) }
+}
+
+fn say_comparison(compared: &Comparison, page: &Path) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for note in &compared.notes {
+        writeln!(out, "{note}")?;
+    }
+    for run in &compared.runs {
+        writeln!(out, "{}: {}", run.title, comparison::verdict(compared, run))?;
+    }
+    writeln!(out, "comparison: {}", page.display())
 }

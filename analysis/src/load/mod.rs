@@ -102,10 +102,10 @@ pub struct Traffic {
     pub bytes_received: u64,
     /// Datagrams that the kernel dropped at the full receive buffer.
     pub overflows: u64,
-    /// Processor time, nanoseconds.
-    pub cpu_ns: u64,
-    /// Resident memory, bytes (a level, not a count).
-    pub resident_bytes: u64,
+    /// Processor time, nanoseconds, if the node has a process of its own.
+    pub cpu_ns: Option<u64>,
+    /// Resident memory, bytes (a level, not a count), if the node has a process of its own.
+    pub resident_bytes: Option<u64>,
 }
 
 /// How far a run got.
@@ -132,6 +132,8 @@ pub struct Run {
     pub fault_words: Vec<String>,
     /// False when the cluster never converged, so that the run did not begin.
     pub begun: bool,
+    /// Its first record.
+    pub first: Nanos,
     /// When it began (its first record if it did not).
     pub from: Nanos,
     /// When it ended (its last record if it did not).
@@ -313,7 +315,7 @@ pub fn log_path(given: &Path) -> PathBuf {
 /// # Errors
 /// [`ReadError`] when the log cannot be read.
 pub fn load(path: &Path) -> Result<Experiment, ReadError> {
-    Ok(understand(event_log::read::read(&log_path(path))?))
+    reader::load(&log_path(path))
 }
 
 #[cfg(test)]

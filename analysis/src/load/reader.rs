@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::Path;
 
 use event_log::manifest::Manifest;
 use event_log::plan::{Action, RunKey};
-use event_log::read::Log;
+use event_log::read::{Log, ReadError, Summary, Visit, visit};
 use event_log::record::{EventKey, Line, MASTER, What};
 
 use super::{
@@ -17,40 +18,33 @@ use crate::clock::Offsets;
 /// Makes sense of the lines of `log`.
 #[must_use]
 pub fn understand(log: Log) -> Experiment {
-    let offsets = Offsets::of(&log.lines);
-    let mut loader = Loader {
-        manifest: &log.manifest,
-        planned: log.manifest.plan.runs(),
-        offsets: &offsets,
-        stays: Vec::new(),
-        current: BTreeMap::new(),
-        runs: BTreeMap::new(),
-        events: BTreeMap::new(),
-        delivered: BTreeSet::new(),
-        pending: Vec::new(),
-        settled: Vec::new(),
-        notes: Vec::new(),
-    };
-    if log.unknown > 0 {
-        loader.notes.push(format!(
-            "{} records are of kinds that this version does not know and are left out: the log was written by a newer one.",
-            log.unknown
-        ));
+    let mut offsets = Offsets::default();
+    log.lines.iter().for_each(|line| offsets.add(line));
+    let mut loader = Loader::new(log.manifest, offsets);
+    log.lines.into_iter().for_each(|line| loader.line(&line));
+    loader.finish(log.truncated, log.unknown)
+}
+
+/// Reads the log at `path` twice, first for the clocks and then for the rest, so that it never stands in memory as a whole.
+pub(super) fn load(path: &Path) -> Result<Experiment, ReadError> {
+    let mut clocks = Clocks(Offsets::default());
+    let Summary { manifest, .. } = visit(path, &mut clocks)?;
+    let mut loader = Loader::new(manifest, clocks.0);
+    let Summary { truncated, unknown, .. } = visit(path, &mut loader)?;
+    Ok(loader.finish(truncated, unknown))
+}
+
+struct Clocks(Offsets);
+
+impl Visit for Clocks {
+    fn line(&mut self, line: Line) {
+        self.0.add(&line);
     }
-    for (position, line) in log.lines.iter().enumerate() {
-        loader.line(position, line);
-    }
-    loader.place_settled();
-    loader.place_learnings();
-    let (stays, runs, notes) = (loader.stays, loader.runs.into_values().collect(), loader.notes);
-    Experiment {
-        clock_error_ns: offsets.pair_error_ns().max(log.manifest.clock_error_ns),
-        foreign_clocks: offsets.foreign(),
-        manifest: log.manifest,
-        truncated: log.truncated,
-        stays,
-        runs,
-        notes,
+}
+
+impl Visit for Loader {
+    fn line(&mut self, line: Line) {
+        Self::line(self, &line);
     }
 }
 
@@ -63,10 +57,12 @@ struct Current {
     next: u64,
 }
 
-struct Loader<'a> {
-    manifest: &'a Manifest,
+struct Loader {
+    manifest: Manifest,
     planned: Vec<RunKey>,
-    offsets: &'a Offsets,
+    offsets: Offsets,
+    /// Lines so far.
+    position: usize,
     stays: Vec<Stay>,
     current: BTreeMap<String, Current>,
     runs: BTreeMap<u32, Run>,
@@ -81,9 +77,47 @@ struct Loader<'a> {
     notes: Vec<String>,
 }
 
-impl Loader<'_> {
-    fn line(&mut self, position: usize, line: &Line) {
-        let at = self.offsets.correct(position, &line.node, line.record.at_ns);
+impl Loader {
+    fn new(manifest: Manifest, offsets: Offsets) -> Self {
+        Self {
+            planned: manifest.plan.runs(),
+            manifest,
+            offsets,
+            position: 0,
+            stays: Vec::new(),
+            current: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            events: BTreeMap::new(),
+            delivered: BTreeSet::new(),
+            pending: Vec::new(),
+            settled: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn finish(mut self, truncated: bool, unknown: u64) -> Experiment {
+        if unknown > 0 {
+            let text = format!(
+                "{unknown} records are of kinds that this version does not know and are left out: the log was written by a newer one."
+            );
+            self.notes.insert(0, text);
+        }
+        self.place_settled();
+        self.place_learnings();
+        Experiment {
+            clock_error_ns: self.offsets.pair_error_ns().max(self.manifest.clock_error_ns),
+            foreign_clocks: self.offsets.foreign(),
+            manifest: self.manifest,
+            truncated,
+            stays: self.stays,
+            runs: self.runs.into_values().collect(),
+            notes: self.notes,
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        let at = self.offsets.correct(self.position, &line.node, line.record.at_ns);
+        self.position += 1;
         self.run(line.run, at);
         if line.node == MASTER {
             self.master_line(line, at);
@@ -96,7 +130,7 @@ impl Loader<'_> {
     /// The run with this index, which is made when it is met first.
     fn run(&mut self, index: u32, at: Nanos) -> &mut Run {
         let planned = self.planned.get(index as usize);
-        let manifest = self.manifest;
+        let manifest = &self.manifest;
         let run = self.runs.entry(index).or_insert_with(|| {
             let key = planned.cloned().unwrap_or(RunKey { size: 0, setting: "unknown".to_owned() });
             Run {
@@ -105,6 +139,7 @@ impl Loader<'_> {
                 key,
                 fault_words: Vec::new(),
                 begun: false,
+                first: at,
                 from: at,
                 to: at,
                 outcome: Outcome::Unfinished,
@@ -130,7 +165,7 @@ impl Loader<'_> {
             What::FaultOrdered { fault, text, target } => {
                 let order = Order { fault: *fault, text: text.clone(), target: target.clone(), at };
                 let run = self.run(line.run, at);
-                let leaves = matches!(run.action(*fault), Some(Action::Leave));
+                let leaves = matches!(run.action(*fault), Some(Action::Leave | Action::Churn(_)));
                 run.orders.push(order);
                 if leaves {
                     self.gone(target, at, Gone::Left);

@@ -23,6 +23,8 @@ fn manifest(plan: Plan) -> Manifest {
         clock_error_ns: 0,
         started: String::new(),
         started_ns: 0,
+        trace_hash: None,
+        simulation: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use event_log::plan::Backend;
 use event_log::record::MemberState;
 
 use crate::load::{Change, Experiment, Gone, Nanos, Run, StayId};
@@ -70,7 +71,7 @@ impl Detection {
     #[must_use]
     pub fn of(experiment: &Experiment, run: &Run) -> Self {
         let mut detection = Self::default();
-        let by_addr = Stays::of(experiment);
+        let by_addr = Stays::of(experiment, run.index);
         for (id, stay) in experiment.stays.iter().enumerate() {
             let Some((at, how)) = stay.gone.filter(|(at, _)| (run.from..=run.to).contains(at)) else { continue };
             match how {
@@ -148,28 +149,36 @@ impl Detection {
 /// Who had an address when.
 struct Stays<'a> {
     experiment: &'a Experiment,
+    /// The run that is looked at.
+    run: u32,
     of: BTreeMap<SocketAddr, Vec<StayId>>,
 }
 
 impl<'a> Stays<'a> {
-    fn of(experiment: &'a Experiment) -> Self {
+    fn of(experiment: &'a Experiment, run: u32) -> Self {
         let mut of: BTreeMap<SocketAddr, Vec<StayId>> = BTreeMap::new();
         for (id, stay) in experiment.stays.iter().enumerate() {
             if let Some(addr) = stay.addr {
                 of.entry(addr).or_default().push(id);
             }
         }
-        Self { experiment, of }
+        Self { experiment, run, of }
     }
 
     /// Whether `change`, heard while `id` has its address, is about an earlier node there: its incarnation is none that was
     /// not known before `id` came.
     fn is_old_news(&self, id: StayId, change: &Change) -> bool {
-        let stay = &self.experiment.stays[id];
-        let before = self.of[&change.member].iter().any(|other| self.experiment.stays[*other].from < stay.from);
+        let stays = &self.experiment.stays;
+        let stay = &stays[id];
+        // A simulated run has a cluster of its own: nobody in it can have heard of a node of another run. Its runs do not overlap.
+        let alone = self.experiment.manifest.backend == Backend::Sim;
+        let begins = |run: &&Run| run.index == self.run;
+        let since = self.experiment.runs.iter().find(begins).filter(|_| alone).map_or(Nanos::MIN, |run| run.first);
+        let before = self.of[&change.member].iter().any(|other| (since..stay.from).contains(&stays[*other].from));
         let known = || {
             let changes = self.experiment.runs.iter().flat_map(|run| &run.changes);
-            changes.filter(|c| c.member == change.member && c.at < stay.from).map(|c| c.incarnation).max()
+            let earlier = changes.filter(|c| c.member == change.member && (since..stay.from).contains(&c.at));
+            earlier.map(|c| c.incarnation).max()
         };
         before && known().is_some_and(|known| change.incarnation <= known)
     }
@@ -255,6 +264,20 @@ mod tests {
         let detection = of(vec![dead(9, 3)]);
         assert_eq!(detection.false_deaths.len(), 1, "one nanosecond before the kill it was not true yet");
         assert_eq!(detection.crashes[0].declared_dead, 0);
+    }
+
+    #[test]
+    fn in_simulated_runs_nothing_of_an_earlier_run_is_old_news() {
+        let of = |backend, first| {
+            let mut experiment = experiment(vec![dead(20, 3), dead(60, 3)]);
+            experiment.manifest.backend = backend;
+            experiment.runs[0].first = first;
+            let detection = Detection::of(&experiment, &experiment.runs[0]);
+            (detection.old_news, detection.false_deaths.len())
+        };
+        assert_eq!(of(Backend::Local, 40), (1, 0));
+        assert_eq!(of(Backend::Sim, 40), (0, 1), "the node before was one of another run");
+        assert_eq!(of(Backend::Sim, 0), (1, 0), "it was one of this run");
     }
 
     #[test]

@@ -163,18 +163,25 @@ impl FaultEvidence {
                 let left = left(experiment, run, &targets);
                 (format!("{left} of {} said goodbye and ended", targets.len()), left == targets.len())
             }
-            Some(Action::Crash) => {
+            Some(Action::Crash(_)) => {
                 let killed = gone(Gone::Killed);
                 (format!("{killed} of {} killed", targets.len()), killed == targets.len())
             }
+            Some(Action::Churn(_)) => {
+                let joined = experiment.stays.iter().filter(|stay| run.from < stay.from && stay.from <= run.to).count();
+                let (left, killed) = (gone(Gone::Left), gone(Gone::Killed));
+                (format!("{joined} joined, {left} left, {killed} killed"), joined + left + killed > 0)
+            }
             None => ("the plan's fault cannot be understood".to_owned(), false),
         };
-        happened &= !targets.is_empty() || !nodes.is_empty();
+        let comes_and_goes = matches!(run.action(number), Some(Action::Churn(_)));
+        happened &= !targets.is_empty() || !nodes.is_empty() || comes_and_goes;
         let text = run.setting.as_ref().and_then(|setting| setting.faults.get(fault));
         FaultRow {
             text: text.map_or_else(|| format!("fault {fault}"), ToString::to_string),
             ordered: targets.len(),
-            applied: (!matches!(run.action(number), Some(Action::Leave | Action::Crash))).then_some(nodes.len()),
+            applied: (!matches!(run.action(number), Some(Action::Leave | Action::Crash(_))) && !comes_and_goes)
+                .then_some(nodes.len()),
             evidence,
             happened,
         }

@@ -1,5 +1,6 @@
 //! The report: one list of blocks, written as a self-contained HTML page and as Markdown beside the plots.
 
+pub mod comparison;
 pub mod faults;
 pub mod format;
 pub mod growth;
@@ -112,7 +113,18 @@ pub enum ReportError {
 /// # Errors
 /// [`ReportError`].
 pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, ReportError> {
-    let report = sections::report(study)?;
+    let page = write_pages(&sections::report(study)?, folder, "report")?;
+    for (name, export) in
+        [("curves.csv", export::curves as fn(&Study, &Path) -> Result<(), csv::Error>), ("times.csv", export::times)]
+    {
+        let path = folder.join(name);
+        export(study, &path).map_err(|source| ReportError::Csv { path: path.display().to_string(), source })?;
+    }
+    Ok(page)
+}
+
+/// Writes `report` as `STEM.html` and `STEM.md` with its pictures in `plots/`, from which older ones are removed.
+fn write_pages(report: &Report, folder: &Path, stem: &str) -> Result<PathBuf, ReportError> {
     let plots = folder.join("plots");
     let io = |path: &Path, source| ReportError::Io { path: path.display().to_string(), source };
     fs::create_dir_all(&plots).map_err(|source| io(&plots, source))?;
@@ -122,18 +134,12 @@ pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, ReportError> {
             figure.write(&plots)?;
         }
     }
-    let put = |name: &str, text: String| {
-        let path = folder.join(name);
+    let put = |extension: &str, text: String| {
+        let path = folder.join(format!("{stem}.{extension}"));
         fs::write(&path, text).map_err(|source| io(&path, source)).map(|()| path)
     };
-    put("report.md", markdown::render(&report))?;
-    for (name, export) in
-        [("curves.csv", export::curves as fn(&Study, &Path) -> Result<(), csv::Error>), ("times.csv", export::times)]
-    {
-        let path = folder.join(name);
-        export(study, &path).map_err(|source| ReportError::Csv { path: path.display().to_string(), source })?;
-    }
-    put("report.html", html::render(&report))
+    put("md", markdown::render(report))?;
+    put("html", html::render(report))
 }
 
 /// Removes the pictures of an earlier analysis, and nothing else.

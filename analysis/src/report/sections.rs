@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use event_log::plan::{Backend, Start};
+
 use crate::load::{Experiment, Outcome, Run};
 use crate::metrics::RunMetrics;
 use crate::metrics::paths::VIAS;
@@ -384,9 +386,9 @@ fn cost(study: &Study, blocks: &mut Vec<Block>) {
             significant(traffic.datagrams_per_second_max),
             significant(traffic.bytes_per_second),
             significant(traffic.bytes_per_datagram),
-            significant(traffic.cpu_share * 100.0),
-            bytes(traffic.resident_median),
-            bytes(traffic.resident_max),
+            or_none(traffic.cpu_share, |share| significant(share * 100.0)),
+            or_none(traffic.resident_median, bytes),
+            or_none(traffic.resident_max, bytes),
             count(traffic.overflows),
         ]);
     }
@@ -398,6 +400,13 @@ fn cost(study: &Study, blocks: &mut Vec<Block>) {
              and the last count of a run; means over the nodes unless said otherwise."
                 .to_owned(),
         ));
+        if study.experiment.manifest.backend == Backend::Sim {
+            blocks.push(Block::Text(
+                "A simulated node has no process of its own, so that its processor time and its memory are not known; nor is there a kernel: \
+                 datagrams and bytes are what it gave to the simulated network."
+                    .to_owned(),
+            ));
+        }
         blocks.push(Block::Table(table));
     }
 }
@@ -498,6 +507,29 @@ fn manifest(experiment: &Experiment, blocks: &mut Vec<Block>) {
     row("load at the start", manifest.machine.load.clone());
     row("clock error bound", format!("{} ns", manifest.clock_error_ns));
     row("log schema", manifest.schema.to_string());
+    if let Some(hash) = &manifest.trace_hash {
+        row("records SHA-256", hash.clone());
+    }
+    if let Some(simulation) = manifest.simulation {
+        let seconds = |ns: u64| significant(ns as f64 / 1e9);
+        row(
+            "simulation",
+            format!(
+                "{} s of virtual time in {} s on {} threads, {} steps, {} records",
+                seconds(simulation.virtual_ns),
+                seconds(simulation.wall_ns),
+                simulation.threads,
+                count(simulation.steps),
+                count(simulation.records)
+            ),
+        );
+    }
+    if let Some(network) = &manifest.plan.network {
+        row("network", network.to_string());
+    }
+    if manifest.plan.cluster.start == Start::Preloaded {
+        row("start", "the nodes know each other from birth".to_owned());
+    }
     let sizes: Vec<String> = manifest.plan.cluster.sizes.iter().map(ToString::to_string).collect();
     row("sizes", sizes.join(", "));
     let events = &manifest.plan.events;
@@ -515,7 +547,10 @@ fn manifest(experiment: &Experiment, blocks: &mut Vec<Block>) {
     }
     for setting in &manifest.plan.settings {
         let faults: Vec<String> = setting.faults.iter().map(ToString::to_string).collect();
-        let text = if faults.is_empty() { "no faults".to_owned() } else { faults.join("; ") };
+        let mut text = if faults.is_empty() { "no faults".to_owned() } else { faults.join("; ") };
+        if let Some(network) = &setting.network {
+            text.push_str(&format!("; network: {network}"));
+        }
         row("setting", format!("{}: {text}", setting.name));
     }
     blocks.push(Block::Table(table));

@@ -43,6 +43,8 @@ pub fn manifest(plan: Plan) -> Manifest {
         clock_error_ns: 0,
         started: "2026-01-01T00:00:00Z".to_owned(),
         started_ns: START,
+        trace_hash: None,
+        simulation: None,
     }
 }
 
@@ -173,10 +175,12 @@ impl Cluster<'_> {
                     Action::Delay(spec) => delay = spec.mean.get().as_secs_f64() * 1e3,
                     Action::Sleep(spec) => naps.push((place, at, at + spec.duration.get().as_nanos() as u64)),
                     Action::Leave => leavers.push((place, at)),
-                    Action::Crash => killed.push((place, at)),
-                    Action::DropNext(_) | Action::Partition(_) => unimplemented!("not in the synthetic cluster"),
+                    Action::Crash(_) => killed.push((place, at)),
+                    Action::DropNext(_) | Action::Partition(_) | Action::Churn(_) => {
+                        unimplemented!("not in the synthetic cluster")
+                    }
                 }
-                if !matches!(spec.action(), Ok(Action::Crash | Action::Leave)) {
+                if !matches!(spec.action(), Ok(Action::Crash(_) | Action::Leave)) {
                     self.script.node(run, index, at + MS, What::FaultApplied { fault, active: true });
                 }
                 if let Ok(Action::Sleep(spec)) = spec.action() {
@@ -327,8 +331,8 @@ impl Cluster<'_> {
                 datagrams_received: node.datagrams,
                 bytes_received: node.datagrams * 90,
                 receive_buffer_overflows: 0,
-                cpu_ns: (at - node.from) / 500,
-                resident_bytes: 2_400_000 + u64::from(node.index) * 1000,
+                cpu_ns: Some((at - node.from) / 500),
+                resident_bytes: Some(2_400_000 + u64::from(node.index) * 1000),
             };
             self.script.node(self.run, node.index, at, traffic);
             self.script.node(self.run, node.index, at, What::Faults(node.counts));
