@@ -1,6 +1,7 @@
 //! Builds what the benches measure: nodes with many members, and datagrams for them.
 
-pub mod cluster;
+pub mod sim;
+pub mod watch;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

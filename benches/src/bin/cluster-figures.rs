@@ -9,8 +9,11 @@
 
 use std::time::Duration;
 
-use benches::cluster::Cluster;
+use benches::watch::{Watched, converged, joining};
 use gossip_core::{Config, Strategy};
+
+/// What every event carries.
+const PAYLOAD: [u8; 64] = [7; 64];
 
 fn main() {
     let arguments: Vec<u32> = std::env::args().skip(1).map(|size| size.parse().expect("a number of nodes")).collect();
@@ -20,18 +23,20 @@ fn main() {
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|");
     for &size in &sizes {
-        let mut cluster = Cluster::new(size, 1, &Config::lan());
-        let joined = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
-        let join_bytes = cluster.bytes / u64::from(size);
+        let mut cluster = joining(size, 1, &Config::lan());
+        let joined = cluster.run_until(Duration::from_secs(300), Watched::is_full);
+        let join_bytes = cluster.stats().bytes / u64::from(size);
         cluster.run_for(Duration::from_secs(30));
-        cluster.bytes = 0;
+        cluster.clear_stats();
         cluster.run_for(Duration::from_secs(60));
-        let idle = cluster.bytes as f64 / 60.0 / f64::from(size);
-        let event = cluster.start_event(0);
-        let spread = cluster.run_until(Duration::from_secs(60), |cluster| cluster.delivered(event) == size - 1);
+        let idle = cluster.stats().bytes as f64 / 60.0 / f64::from(size);
+        let event = cluster.start_event(0, &PAYLOAD);
+        let spread =
+            cluster.run_until(Duration::from_secs(60), |cluster| cluster.observer().delivered(event) == size - 1);
         cluster.crash(size - 1);
-        let first = cluster.run_until(Duration::from_secs(120), |cluster| !cluster.deaths.is_empty());
-        let rest = cluster.run_until(Duration::from_secs(60), |cluster| cluster.deaths.len() as u32 == size - 1);
+        let first = cluster.run_until(Duration::from_secs(120), |cluster| !cluster.observer().deaths.is_empty());
+        let rest =
+            cluster.run_until(Duration::from_secs(60), |cluster| cluster.observer().deaths.len() as u32 == size - 1);
         let all = first.zip(rest).map(|(first, rest)| first + rest);
         println!(
             "| {size} | {} | {join_bytes} | {idle:.1} | {} | {} / {} | {} |",
@@ -39,7 +44,7 @@ fn main() {
             show(spread),
             show(first),
             show(all),
-            cluster.false_deaths()
+            cluster.observer().false_deaths()
         );
     }
     strategies(&sizes);
@@ -47,20 +52,21 @@ fn main() {
     println!("| N | B/s over 120 s | suspicions raised | false deaths | 20 events at all, slowest |");
     println!("|---:|---:|---:|---:|---:|");
     for &size in sizes.iter().filter(|&&size| size <= 256) {
-        let mut cluster = Cluster::new(size, 2, &Config::lan());
-        let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
-        cluster.loss = 0.2;
-        cluster.bytes = 0;
+        let mut cluster = joining(size, 2, &Config::lan());
+        let _ = cluster.run_until(Duration::from_secs(300), Watched::is_full);
+        cluster.set_loss(0.2);
+        cluster.clear_stats();
         cluster.run_for(Duration::from_secs(120));
-        let rate = cluster.bytes as f64 / 120.0 / f64::from(size);
-        let suspicions: u64 = cluster.nodes().map(|node| node.counters().suspicions).sum();
+        let rate = cluster.stats().bytes as f64 / 120.0 / f64::from(size);
+        let suspicions: u64 = cluster.ids().map(|id| cluster.node(id).counters().suspicions).sum();
         let mut slowest = Some(Duration::ZERO);
         for origin in 0..20 {
-            let event = cluster.start_event(origin % size);
-            let took = cluster.run_until(Duration::from_secs(60), |cluster| cluster.delivered(event) == size - 1);
+            let event = cluster.start_event(origin % size, &PAYLOAD);
+            let took =
+                cluster.run_until(Duration::from_secs(60), |cluster| cluster.observer().delivered(event) == size - 1);
             slowest = slowest.zip(took).map(|(slowest, took)| slowest.max(took));
         }
-        println!("| {size} | {rate:.1} | {suspicions} | {} | {} |", cluster.false_deaths(), show(slowest));
+        println!("| {size} | {rate:.1} | {suspicions} | {} | {} |", cluster.observer().false_deaths(), show(slowest));
     }
     events_under_loss(&sizes);
 }
@@ -78,28 +84,30 @@ fn events_under_loss(sizes: &[u32]) {
     for &size in sizes.iter().filter(|&&size| size <= 256) {
         for (name, config) in [("push-pull 3", &Config::lan()), ("eager 3", &eager)] {
             for percent in [0_u32, 10, 25, 50] {
-                let mut cluster = Cluster::converged(size, 4, config);
-                cluster.loss = f64::from(percent) / 100.0;
+                let mut cluster = converged(size, 4, config);
+                cluster.set_loss(f64::from(percent) / 100.0);
                 cluster.run_for(Duration::from_secs(10));
-                cluster.bytes = 0;
+                cluster.clear_stats();
                 cluster.run_for(Duration::from_secs(30));
-                let without = std::mem::take(&mut cluster.bytes);
+                let without = cluster.stats().bytes;
+                cluster.clear_stats();
                 let mut events = Vec::new();
                 for i in 0..EVENTS {
-                    events.push((cluster.now(), cluster.start_event(i * 7 % size)));
+                    events.push((cluster.now(), cluster.start_event(i * 7 % size, &PAYLOAD)));
                     cluster.run_for(Duration::from_millis(100));
                 }
                 cluster.run_for(Duration::from_secs(20));
-                let missing: u32 = events.iter().map(|&(_, id)| size - 1 - cluster.delivered(id)).sum();
-                let repeated: u32 = events.iter().map(|&(_, id)| cluster.repeated(id)).sum();
-                let took = |&(start, id)| cluster.last_delivery(id).map_or(Duration::ZERO, |last| last.since(start));
+                let missing: u32 = events.iter().map(|&(_, id)| size - 1 - cluster.observer().delivered(id)).sum();
+                let repeated: u32 = events.iter().map(|&(_, id)| cluster.observer().repeated(id)).sum();
+                let took =
+                    |&(start, id)| cluster.observer().last_delivery(id).map_or(Duration::ZERO, |last| last - start);
                 let mut times: Vec<_> = events.iter().map(took).collect();
                 times.sort_unstable();
                 println!(
                     "| {size} | {name} | {percent} % | {missing} | {repeated} | {} | {} | {} |",
                     show(Some(times[times.len() / 2])),
                     show(times.last().copied()),
-                    cluster.bytes.saturating_sub(without) / u64::from(EVENTS * size),
+                    cluster.stats().bytes.saturating_sub(without) / u64::from(EVENTS * size),
                 );
             }
         }
@@ -125,15 +133,15 @@ fn strategies(sizes: &[u32]) {
     ];
     for &size in sizes {
         for (name, config) in &configs {
-            let mut cluster = Cluster::new(size, 3, config);
-            let _ = cluster.run_until(Duration::from_secs(300), Cluster::is_complete);
+            let mut cluster = joining(size, 3, config);
+            let _ = cluster.run_until(Duration::from_secs(300), Watched::is_full);
             cluster.run_for(Duration::from_secs(30));
-            cluster.bytes = 0;
+            cluster.clear_stats();
             let (mut most, mut all) = (Vec::new(), Vec::new());
             for origin in 0..20 {
-                let event = cluster.start_event(origin % size);
-                let at = |cluster: &mut Cluster, goal| {
-                    cluster.run_until(Duration::from_secs(5), |cluster| cluster.delivered(event) >= goal)
+                let event = cluster.start_event(origin % size, &PAYLOAD);
+                let at = |cluster: &mut Watched, goal| {
+                    cluster.run_until(Duration::from_secs(5), |cluster| cluster.observer().delivered(event) >= goal)
                 };
                 let first = at(&mut cluster, (size * 99).div_ceil(100) - 1);
                 let rest = at(&mut cluster, size - 1);
@@ -146,7 +154,7 @@ fn strategies(sizes: &[u32]) {
                 times.sort_by_key(|time| time.unwrap_or(Duration::MAX));
                 show_ms(times[times.len() / 2])
             };
-            let bytes = cluster.bytes / 20 / u64::from(size);
+            let bytes = cluster.stats().bytes / 20 / u64::from(size);
             println!("| {size} | {name} | {} | {} | {bytes} |", median(&mut most), median(&mut all));
         }
     }

@@ -11,8 +11,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use benches::cluster::{Cluster, Slowness};
-use gossip_core::{Config, Instant};
+use benches::watch::{Watched, converged};
+use gossip_core::Config;
+use gossip_sim::NodeId;
 
 const MEMBERS: u32 = 128;
 /// Who crashes: none of the slow ones, which are the first C but for the seed of the join.
@@ -27,6 +28,9 @@ const FULL: Grid =
     Grid { concurrent: &[1, 4, 16, 32], durations: &[128, 512, 2_048, 8_192, 32_768], intervals: &[1, 256, 4_096] };
 const QUICK: Grid = Grid { concurrent: &[4, 32], durations: &[2_048, 8_192, 32_768], intervals: &[1, 4_096] };
 const SEED: u64 = 1;
+
+/// Makes a member slow for a while.
+type Slow = fn(&mut Watched, NodeId, Duration);
 
 /// What came of one cell of the grid, or of many.
 #[derive(Default)]
@@ -47,8 +51,9 @@ fn main() {
     let rows = if asked("tune") { tuning() } else { parts() };
     let Grid { concurrent, durations, intervals } = grid;
     println!("N = {MEMBERS}, C = {concurrent:?}, D = {durations:?} ms, I = {intervals:?} ms, seed {SEED}");
-    let ways = [(Slowness::Blocked, "messages stuck, timers run on"), (Slowness::Stopped, "process stopped")];
-    for &(how, what) in if asked("tune") { &ways[..1] } else { &ways } {
+    let ways: [(Slow, _); 2] =
+        [(Watched::block_process, "messages stuck, timers run on"), (Watched::pause, "process stopped")];
+    for &(slow_down, what) in if asked("tune") { &ways[..1] } else { &ways } {
         println!(
             "\n{what}:\n\n| | FP | FP⁻ | FP, % of SWIM | FP⁻, % of SWIM | slow members buried | crash known first: median / 99 % | to all well: median / 99 % | B/s per node |"
         );
@@ -59,7 +64,7 @@ fn main() {
             for &concurrent in concurrent {
                 for &duration in durations {
                     for &interval in intervals {
-                        run(config, how, concurrent, duration, interval, &mut total);
+                        run(config, slow_down, concurrent, duration, interval, &mut total);
                     }
                 }
             }
@@ -125,21 +130,22 @@ fn parts() -> Vec<(&'static str, Config)> {
     ]
 }
 
-fn run(config: &Config, how: Slowness, concurrent: u32, duration_ms: u64, interval_ms: u64, total: &mut Tally) {
+fn run(config: &Config, slow_down: Slow, concurrent: u32, duration_ms: u64, interval_ms: u64, total: &mut Tally) {
     let (duration, interval) = (Duration::from_millis(duration_ms), Duration::from_millis(interval_ms));
-    let mut cluster = Cluster::converged(MEMBERS, SEED, config);
+    let mut cluster = converged(MEMBERS, SEED, config);
     cluster.run_for(Duration::from_secs(15));
-    (cluster.bytes, cluster.deaths) = (0, Vec::new());
+    cluster.clear_stats();
+    cluster.observer_mut().deaths.clear();
     let start = cluster.now();
     let slow = 1..=concurrent;
     let mut crashed = None;
-    while cluster.now().since(start) < Duration::from_secs(120) {
+    while cluster.now() - start < Duration::from_secs(120) {
         for index in slow.clone() {
-            cluster.slow_down(index, how, duration);
+            slow_down(&mut cluster, index, duration);
         }
         for span in [duration, interval] {
             let crash = Duration::from_secs(60);
-            let passed = cluster.now().since(start);
+            let passed = cluster.now() - start;
             if crashed.is_none() && passed + span >= crash {
                 cluster.run_for(crash.saturating_sub(passed));
                 cluster.crash(CRASHED);
@@ -150,7 +156,7 @@ fn run(config: &Config, how: Slowness, concurrent: u32, duration_ms: u64, interv
             }
         }
     }
-    for death in cluster.deaths.iter().filter(|death| !death.is_true) {
+    for death in cluster.observer().deaths.iter().filter(|death| !death.is_true) {
         let healthy = !slow.contains(&death.by);
         if slow.contains(&death.of) {
             total.slow_buried += u64::from(healthy);
@@ -159,9 +165,9 @@ fn run(config: &Config, how: Slowness, concurrent: u32, duration_ms: u64, interv
             total.at_healthy += u64::from(healthy);
         }
     }
-    total.bytes += cluster.bytes * 120 / cluster.now().since(start).as_secs();
-    let since = |at: Instant| at.since(crashed.expect("the run is longer than a minute"));
-    let times: Vec<_> = cluster.deaths_of(CRASHED).filter(|death| !slow.contains(&death.by)).collect();
+    total.bytes += cluster.stats().bytes * 120 / (cluster.now() - start).as_secs();
+    let since = |at: Duration| at - crashed.expect("the run is longer than a minute");
+    let times: Vec<_> = cluster.observer().deaths_of(CRASHED).filter(|death| !slow.contains(&death.by)).collect();
     total.first.push(times.first().map(|death| since(death.at)));
     let well = (MEMBERS - 1 - concurrent) as usize;
     // Each once: who forgot the dead in the end may hear of it from one who was slow all the time, and bury it again.

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use benches::cluster::{Cluster, Slowness};
+use benches::watch::converged;
 use gossip_core::Config;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
@@ -55,39 +55,39 @@ fn row(size: u32, config: &Config) {
     let (mut first, mut all) = (Vec::new(), Vec::new());
     let mut false_deaths = [0; 4];
     for seed in 1..=3 {
-        let mut cluster = Cluster::converged(size, seed, config);
+        let mut cluster = converged(size, seed, config);
         for crashed in 0..10 {
             let index = (13 + 97 * crashed) % size;
             let start = cluster.now();
             cluster.crash(index);
             let survivors = (size - 1 - crashed) as usize;
-            cluster.run_until(S(120), |cluster| {
-                cluster.now().since(start).as_millis() % 20 == 0 && cluster.deaths_of(index).count() == survivors
+            cluster.run_until_every(Duration::from_millis(20), S(120), |cluster| {
+                cluster.observer().deaths_of(index).count() == survivors
             });
-            let times: Vec<_> = cluster.deaths_of(index).map(|death| death.at.since(start)).collect();
+            let times: Vec<_> = cluster.observer().deaths_of(index).map(|death| death.at - start).collect();
             first.push(times.first().copied().unwrap_or(Duration::MAX));
             all.push(if times.len() == survivors { times[survivors - 1] } else { Duration::MAX });
         }
-        false_deaths[0] += cluster.false_deaths();
+        false_deaths[0] += cluster.observer().false_deaths();
     }
     let mut rate = 0;
     for (i, loss) in [0.1, 0.2, 0.3].into_iter().enumerate() {
-        let mut cluster = Cluster::converged(size.min(256), 7, config);
-        cluster.loss = loss;
-        cluster.bytes = 0;
+        let mut cluster = converged(size.min(256), 7, config);
+        cluster.set_loss(loss);
+        cluster.clear_stats();
         cluster.run_for(S(120));
         if i == 1 {
-            rate = cluster.bytes / 120 / u64::from(size.min(256));
+            rate = cluster.stats().bytes / 120 / u64::from(size.min(256));
         }
-        false_deaths[i + 1] += cluster.false_deaths();
+        false_deaths[i + 1] += cluster.observer().false_deaths();
     }
-    let mut cluster = Cluster::converged(size.min(256), 8, config);
+    let mut cluster = converged(size.min(256), 8, config);
     for index in 0..20 {
-        cluster.slow_down(index, Slowness::Stopped, Duration::from_millis(2500));
+        cluster.pause(index, Duration::from_millis(2500));
         cluster.run_for(S(3));
     }
     cluster.run_for(S(10));
-    let of_stopped = cluster.false_deaths();
+    let of_stopped = cluster.observer().false_deaths();
     let [zero, ten, twenty, thirty] = false_deaths;
     println!(
         "| {size} | {} | {} | {} | {} | {} | {} | {} | {zero} / {ten} / {twenty} / {thirty} | {rate} | {of_stopped} |",
