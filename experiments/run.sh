@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# From a plan to a report: builds the programs, runs the plan on a cluster of real nodes, analyses what they recorded.
+# From a plan to a report: builds the programs, runs the plan on a cluster of real nodes, analyses what they recorded. Backend sim runs
+# the same nodes in virtual time.
 #
-#   experiments/run.sh [PLAN] [--backend auto|docker|netns|local] [--out DIR] [options of gossip-master run]
+#   experiments/run.sh [PLAN] [--backend auto|docker|netns|local|sim] [--out DIR] [options of gossip-master run or gossip-sim run]
 #
 # PLAN is a file or the name of one in experiments/plans (default: quick). Ends with 0 when there is a complete result.
 set -euo pipefail
@@ -13,7 +14,7 @@ backend=auto
 out=$here/results
 options=()
 
-usage() { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 # A terminal that is gone is no reason to stop half way.
 say() { printf '%s\n' "$*" >&2 || true; }
 fail() {
@@ -24,7 +25,7 @@ fail() {
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
-        --backend | --out | --seed | --instance | --subnet | --parent | --node-binary)
+        --backend | --out | --seed | --threads | --instance | --subnet | --parent | --node-binary)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case $1 in
                 --backend) backend=$2 ;;
@@ -32,6 +33,7 @@ while [ $# -gt 0 ]; do
                 *) options+=("$1" "$2") ;;
             esac
             shift ;;
+        --record-inputs) options+=("$1") ;;
         --backend=*) backend=${1#*=} ;;
         --out=*) out=${1#*=} ;;
         -*) usage >&2; fail "unknown option $1" ;;
@@ -43,8 +45,8 @@ while [ $# -gt 0 ]; do
 done
 
 case $backend in
-    auto | docker | netns | local) ;;
-    *) fail "--backend $backend: it is one of auto, docker, netns, local" ;;
+    auto | docker | netns | local | sim) ;;
+    *) fail "--backend $backend: it is one of auto, docker, netns, local, sim" ;;
 esac
 if [ -z "$plan" ]; then
     plan=$here/plans/quick.toml
@@ -89,14 +91,15 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-$root/target}
 bin=$target/$host/release
 say "building (release, static) …"
+packages=(-p gossip-node -p master -p analysis)
+[ "$backend" != sim ] || packages=(-p gossip-sim -p analysis)
 build() {
-    cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
-        -p gossip-node -p master -p analysis --bins >&2
+    cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" "${packages[@]}" --bins >&2
 }
 # Images from scratch hold one file: it must not need a loader. The explicit target keeps the flag off build scripts.
 if ! RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" build; then
     [ "$backend" != docker ] || fail 'the static build failed: see above (on Fedora: dnf install glibc-static)'
-    say 'the static build failed; trying an ordinary one, which the backends local and netns can use'
+    say 'the static build failed; trying an ordinary one, which the backends local, netns and sim can use'
     build || fail 'the build failed: see above'
 fi
 
@@ -111,7 +114,13 @@ fi
 mkdir -p -- "$out"
 before=$(readlink -- "$out/latest" || true)
 code=0
-"$bin/gossip-master" run "$plan" --backend "$backend" --out "$out" ${options[@]+"${options[@]}"} &
+program=gossip-master
+run=("$bin/gossip-master" run "$plan" --backend "$backend" --out "$out")
+if [ "$backend" = sim ]; then
+    program=gossip-sim
+    run=("$bin/gossip-sim" run "$plan" --out "$out")
+fi
+"${run[@]}" ${options[@]+"${options[@]}"} &
 master=$!
 # Ctrl-C reaches the master by itself; the other signals reach only this script.
 trap : INT
@@ -128,10 +137,10 @@ trap - INT TERM HUP
 result=$(readlink -- "$out/latest" || true)
 if [ -z "$result" ] || [ "$result" = "$before" ] || [ ! -s "$out/$result/records.jsonl" ]; then
     [ "$code" -ne 0 ] || code=1
-    say "run.sh: nothing was recorded (gossip-master ended with $code)"
+    say "run.sh: nothing was recorded ($program ended with $code)"
     exit "$code"
 fi
-[ "$code" -eq 0 ] || say "run.sh: gossip-master ended with $code; the report covers what was collected before"
+[ "$code" -eq 0 ] || say "run.sh: $program ended with $code; the report covers what was collected before"
 if ! "$bin/gossip-analysis" "$out/$result"; then
     [ "$code" -ne 0 ] || code=1
     say "run.sh: the analysis failed; the records are in $out/$result"
