@@ -60,7 +60,9 @@ impl<A: Address> Former<A> {
             return;
         }
         if usize::from(self.count) < FORMER_MAX {
-            self.answered.reserve_exact(len);
+            // Room for all of them at once: they come one by one while the node is otherwise settled.
+            let places = if self.count == 0 { FORMER_MAX } else { 1 };
+            self.answered.reserve_exact(places * len);
             self.answered.extend_from_slice(encoded);
             self.count += 1;
             return;

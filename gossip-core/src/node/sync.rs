@@ -112,7 +112,11 @@ impl<A: Address> Node<A> {
         sync.learnt = learnt;
         sync.answered = false;
         let exchange = Exchange { peer, bits: 0, buckets: 0, symbols: Vec::new(), digest: 0, received: 0, expected: 1 };
-        sync.running = Some(Box::new(exchange));
+        match &mut sync.running {
+            // One that nobody answered gives its place.
+            Some(unanswered) => **unanswered = exchange,
+            running => *running = Some(Box::new(exchange)),
+        }
         self.counters.syncs_opened += 1;
         self.enqueue(Outgoing::SyncOpen { to: peer });
     }
