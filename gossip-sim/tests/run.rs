@@ -82,7 +82,9 @@ fn the_log_does_not_depend_on_threads_and_comes_again_from_the_result_alone() {
     assert!(again.is_same() && again.warnings.is_empty() && again.difference.is_none(), "{again:?}");
     let seed = FAULTS.replace("seed = 5", "seed = 6");
     assert_ne!(simulate(&seed, out.path(), 2).0.manifest.trace_hash, one.manifest.trace_hash);
-    assert!(!one.folder.join("parts").exists());
+    let left: BTreeSet<_> =
+        std::fs::read_dir(&one.folder).expect("a folder").map(|entry| entry.expect("a file").file_name()).collect();
+    assert_eq!(left, BTreeSet::from(["plan.toml".into(), RECORDS.into()]), "nothing else is left behind");
 }
 
 #[test]
@@ -195,6 +197,23 @@ fn the_records_are_those_that_agents_and_master_would_write() {
     let manifest = finished.manifest;
     assert_eq!((manifest.started_ns, manifest.clock_error_ns), (0, 0));
     assert_eq!(manifest.simulation.map(|simulation| simulation.records), Some(log.lines.len() as u64));
+}
+
+/// The waits of the plan are multiples of the interval: without a pause of its own every event would fall at one phase of the rounds.
+#[test]
+fn events_fall_at_any_phase_of_a_round() {
+    let text = "name = \"phases\"\n[cluster]\nsizes = [4]\n[protocol]\npreset = \"local\"\n[events]\ncount = 200\nquiet = \"1s\"\n";
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let (_, log) = simulate(text, out.path(), 1);
+    let interval = plan(text).protocol.config().expect("a configuration").gossip_interval.as_nanos() as u64;
+    let starts = log.lines.iter().filter(|line| matches!(line.record.what, What::EventStarted { .. }));
+    let phases: Vec<u64> = starts.map(|line| line.record.at_ns % interval).collect();
+    assert_eq!(phases.len(), 200);
+    for quarter in 0..4 {
+        let within = phases.iter().filter(|&&phase| phase * 4 / interval == quarter).count();
+        // 50 expected, standard deviation 6: four of them on either side.
+        assert!((26..=74).contains(&within), "{within} of 200 in quarter {quarter}");
+    }
 }
 
 #[test]

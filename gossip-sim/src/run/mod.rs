@@ -14,7 +14,7 @@ mod recorder;
 pub mod verify;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -100,12 +100,12 @@ pub fn run(request: &Request<'_>) -> Result<Finished, SimError> {
     let wall = Instant::now();
     let runs = plan.runs();
     let threads = request.threads.clamp(1, runs.len());
-    let parts = Parts::create(&folder, runs.len()).map_err(wrong(&folder))?;
+    let parts = parts(&folder, runs.len()).map_err(wrong(&folder))?;
     let outcomes = conduct_all(plan, &runs, stretch, &parts, threads, request.show);
     let mut simulation = Simulation { records: 0, virtual_ns: 0, steps: 0, wall_ns: 0, threads: threads as u32 };
     let mut first_error = None;
-    for (index, (key, outcome)) in runs.into_iter().zip(outcomes).enumerate() {
-        let part = File::open(parts.path(index)).map_err(wrong(&folder))?;
+    for ((key, outcome), mut part) in runs.into_iter().zip(outcomes).zip(parts) {
+        part.rewind().map_err(wrong(&folder))?;
         log.append(part).map_err(wrong(&records))?;
         match outcome {
             Ok(done) => {
@@ -115,7 +115,6 @@ pub fn run(request: &Request<'_>) -> Result<Finished, SimError> {
             Err(error) => drop(first_error.get_or_insert((key, error))),
         }
     }
-    drop(parts);
     if let Some((key, error)) = first_error {
         return Err(SimError::Run { key, error, folder });
     }
@@ -147,34 +146,16 @@ fn begin(request: &Request<'_>, started: SystemTime) -> Result<(PathBuf, Manifes
     Err(last.expect("a hundred names were taken"))
 }
 
-/// The records of each run, until they are put together.
-struct Parts(PathBuf);
-
-impl Parts {
-    fn create(folder: &Path, runs: usize) -> io::Result<Self> {
-        let parts = Self(folder.join("parts"));
-        std::fs::create_dir(&parts.0)?;
-        (0..runs).try_for_each(|index| File::create_new(parts.path(index)).map(drop))?;
-        Ok(parts)
-    }
-
-    fn path(&self, index: usize) -> PathBuf {
-        self.0.join(format!("{index}.jsonl"))
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        // What stays does no harm.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The records of each run, until they are put together. These files have no name: they are gone with the process, however it ends.
+fn parts(folder: &Path, runs: usize) -> io::Result<Vec<File>> {
+    (0..runs).map(|_| tempfile::tempfile_in(folder)).collect()
 }
 
 fn conduct_all(
     plan: &Plan,
     runs: &[RunKey],
     stretch: u64,
-    parts: &Parts,
+    parts: &[File],
     threads: usize,
     show: Show,
 ) -> Vec<Result<RunDone, RunError>> {
@@ -185,7 +166,7 @@ fn conduct_all(
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
     let conduct = |index: usize| -> Result<RunDone, RunError> {
-        let out = File::options().write(true).open(parts.path(index))?;
+        let out = parts[index].try_clone()?;
         let base_ns = index as u64 * stretch;
         Conductor::new(plan, &runs[index], index as u32, base_ns, out, &gauges[index])?.run()
     };
@@ -255,8 +236,9 @@ fn stretch(plan: &Plan) -> Result<u64, SimError> {
             }
     };
     let faults = plan.settings.iter().flat_map(|setting| &setting.faults).map(fault).max().unwrap_or_default();
-    // For each event the wait for somebody who is awake, and the wait for the last who learns of it.
-    let events = (2 * limit).saturating_mul(plan.events.count);
+    // For each event the pause, the wait for somebody who is awake, and the wait for the last who learns of it.
+    let pause = plan.protocol.config().map_or(Duration::ZERO, |config| config.gossip_interval);
+    let events = (pause + 2 * limit).saturating_mul(plan.events.count);
     let ends = faults + limit + limit.max(Duration::from_secs(60));
     let forming = plan.cluster.convergence_limit.get() + Duration::from_secs(20);
     let all = forming.saturating_add(events).saturating_add(ends) + Duration::from_secs(60);

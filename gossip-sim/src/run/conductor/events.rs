@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use event_log::plan::schedule::stream;
 use event_log::plan::{node_name, origins};
 use event_log::record::What;
 use gossip_core::{Command, Outcome};
+use rand_core::Rng as _;
 
 use super::{COLLECT_INTERVAL, Conductor, Host, RunError, State};
 use crate::NodeId;
@@ -15,6 +17,14 @@ const MISSING_MAX: usize = 32;
 const AWAKE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Conductor<'_> {
+    /// Waits a random part of a gossip interval before event `index`. A master's events fall at any phase of the nodes' rounds. Here
+    /// nothing would move the phase but the waits of the plan, and those may well be multiples of the interval.
+    pub(super) fn fall_at_a_random_phase(&mut self, index: u32) -> Result<(), RunError> {
+        let mut rng = stream(self.plan.seed, self.key, &format!("phase/{index}"));
+        let nanos = (u128::from(rng.next_u64()) * self.config.gossip_interval.as_nanos()) >> 64;
+        self.wait_until(self.now() + Duration::from_nanos(nanos as u64))
+    }
+
     pub(super) fn run_event(&mut self, index: u32) -> Result<(), RunError> {
         let events = self.plan.events.clone();
         let Some(origin) = self.choose_origin(index)? else {

@@ -164,10 +164,15 @@ impl<'a> Conductor<'a> {
         faults.extend(self.setting.network.as_ref().map(|network| format!("network: {network}")));
         self.tell(What::RunStarted { key: self.key.clone(), faults });
         self.count_living();
+        // Before the faults: their times count from the first event.
+        self.fall_at_a_random_phase(0)?;
         self.begin_faults()?;
         let count = self.plan.events.count;
         for index in 0..count {
             self.gauge.phase(&format!("event {} of {count}", index + 1));
+            if index > 0 {
+                self.fall_at_a_random_phase(index)?;
+            }
             self.run_event(index)?;
             self.gauge.share(f64::from(index + 1) / f64::from(count));
         }
