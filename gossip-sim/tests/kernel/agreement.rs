@@ -49,7 +49,9 @@ fn compare(name: &str, a: &[Outcome], b: &[Outcome], continuous: bool) {
 
 #[test]
 fn the_chain_agrees_with_every_node_from_a_hundred_to_a_million() {
-    for (size, played, drawn) in [(100, 8000, 8000), (1000, 2000, 4000), (10_000, 400, 2000), (1_000_000, 40, 1000)] {
+    // A tenth of forty runs tells nothing apart: a debug build plays more of smaller clusters, whose nodes still fill two chunks.
+    let largest = if cfg!(debug_assertions) { (70_000, 200, 2000) } else { (1_000_000, 40, 1000) };
+    for (size, played, drawn) in [(100, 8000, 8000), (1000, 2000, 4000), (10_000, 400, 2000), largest] {
         for strategy in ALL {
             for loss in [0.0, 0.1] {
                 let spec = Spec { strategy, nodes: size, loss, seed: size };
@@ -139,14 +141,17 @@ fn clocks_that_ring_by_themselves_give_the_same_times() {
 
 #[test]
 fn a_run_is_the_same_on_any_number_of_threads() {
-    let more = [Strategy::MedianCounter, Strategy::SqrtTree { split_max: Some(32), repair: true }, Strategy::Cluster];
-    for strategy in ALL.into_iter().chain(more) {
+    let more = [Strategy::MedianCounter, Strategy::SqrtTree { split_max: Some(32), repair: true }];
+    // Poisson clocks and clusters are played by one thread whatever is asked for.
+    for strategy in ALL.into_iter().filter(|strategy| *strategy != Strategy::Poisson).chain(more) {
         for detail in [Detail::Fast, Detail::Loads] {
+            // Three chunks, the last of them not full.
             let spec = Spec { strategy, nodes: 140_000, loss: 0.05, seed: 9 };
             let run =
                 |threads| simulate_nodes(&spec, 1, &Options { threads, detail }, &mut |_, _| {}).expect("a sound spec");
-            assert_eq!(run(1), run(2), "{strategy}");
-            assert_eq!(run(1), run(5), "{strategy}");
+            let alone = run(1);
+            assert_eq!(run(2), alone, "{strategy}");
+            assert_eq!(run(5), alone, "{strategy}");
         }
     }
 }
@@ -171,20 +176,16 @@ fn a_run_is_a_function_of_its_seed() {
 /// datagrams per node do not, and loss stops nobody.
 #[test]
 fn clusters_inform_all_in_rounds_that_hardly_grow() {
+    const RUNS: u64 = 4;
     for loss in [0.0, 0.05] {
-        let sizes = [1_000, 10_000, 100_000];
-        let runs: Vec<Vec<Outcome>> = sizes
-            .map(|size| {
-                let spec = Spec { strategy: Strategy::Cluster, nodes: size, loss, seed: 3 };
-                (0..10).map(|run| nodes(&spec, run, Detail::Fast)).collect()
-            })
-            .into();
-        for (size, runs) in sizes.into_iter().zip(&runs) {
+        for size in [1_000, 10_000, 100_000] {
+            let spec = Spec { strategy: Strategy::Cluster, nodes: size, loss, seed: 3 };
+            let runs: Vec<Outcome> = (0..RUNS).map(|run| nodes(&spec, run, Detail::Fast)).collect();
             let rounds =
                 crate::stats::mean(&runs.iter().map(|o| o.reached.all.expect("it ends")).collect::<Vec<_>>()).0;
-            let datagrams = runs.iter().map(|o| o.traffic.datagrams).sum::<u128>() as f64 / (10 * size) as f64;
+            let datagrams = runs.iter().map(|o| o.traffic.datagrams).sum::<u128>() as f64 / (RUNS * size) as f64;
             println!("clusters, N = {size}, p = {loss}: {rounds:.1} rounds, {datagrams:.1} datagrams per node");
-            assert!((20.0..60.0).contains(&rounds) && (5.0..60.0).contains(&datagrams));
+            assert!((30.0..60.0).contains(&rounds) && (10.0..25.0).contains(&datagrams));
         }
     }
 }
