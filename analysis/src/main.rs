@@ -26,13 +26,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Hold two results against each other, run by run: comparison.html, comparison.md, plots.
+    /// Hold results against each other, run by run: comparison.html, comparison.md, plots.
     Compare {
         /// A result folder or a log.
         a: PathBuf,
-        /// Another one.
-        b: PathBuf,
-        /// Where to write; `comparison` in the second result's folder if not given.
+        /// What it is held against. Several of them, of other seeds, tell how much clusters of one kind differ.
+        #[arg(required = true)]
+        b: Vec<PathBuf>,
+        /// More results on the side of the first.
+        #[arg(long, value_name = "RESULT")]
+        beside: Vec<PathBuf>,
+        /// Where to write; `comparison` in the last result's folder if not given.
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -41,7 +45,7 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (&arguments.task, &arguments.result) {
-        (Some(Task::Compare { a, b, out }), _) => compare(a, b, out.as_deref()),
+        (Some(Task::Compare { a, b, beside, out }), _) => compare(a, beside, b, out.as_deref()),
         (None, Some(result)) => run(result, arguments.out.as_deref()),
         (None, None) => unreachable!("one of the two is required"),
     };
@@ -79,13 +83,17 @@ fn run(result: &Path, out: Option<&Path>) -> Result<(), String> {
     Ok(())
 }
 
-fn compare(a: &Path, b: &Path, out: Option<&Path>) -> Result<(), String> {
+fn compare(a: &Path, beside: &[PathBuf], b: &[PathBuf], out: Option<&Path>) -> Result<(), String> {
     let read = |path: &Path| load(path).map_err(|error| error.to_string());
-    let compared = Comparison::of([&read(a)?, &read(b)?]);
-    let folder = out.map_or_else(|| folder_of(b).join("comparison"), Path::to_path_buf);
+    let first = std::iter::once(a).chain(beside.iter().map(PathBuf::as_path));
+    let first = first.map(read).collect::<Result<Vec<_>, _>>()?;
+    let second = b.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let compared = Comparison::of([&first, &second]);
+    let last = b.last().expect("one is required");
+    let folder = out.map_or_else(|| folder_of(last).join("comparison"), Path::to_path_buf);
     let page = comparison::write(&compared, &folder).map_err(|error| error.to_string())?;
     let _ = say_comparison(&compared, &page);
-    if compared.runs.is_empty() { Err("there is no run with events that both results have".to_owned()) } else { Ok(()) }
+    if compared.runs.is_empty() { Err("there is no run with events that all results have".to_owned()) } else { Ok(()) }
 }
 
 fn say_comparison(compared: &Comparison, page: &Path) -> std::io::Result<()> {

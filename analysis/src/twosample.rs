@@ -1,55 +1,144 @@
 //! Whether two samples come from one distribution, and how far apart they are.
 //!
-//! One value (or one curve) per event is the unit: what the nodes of one event do hangs together, so their times are never pooled. The
-//! p-values are those of permutations of the events between the samples: exact for any size, ties and events that never arrived
-//! included, as long as events are exchangeable. Whether they are independent of each other within a run is a question of its own:
-//! see [`lag_one`].
+//! One value (or one curve) per event is the least unit: what the nodes of one event do hangs together, so their times are never pooled.
+//! The events of one cluster hang together as well, since they share its phases and its seeds: see [`Unit`]. A sample is therefore
+//! handed over by clusters, each with its events.
+//!
+//! The p-values are those of permutations of the units between the samples: exact for any size, ties and events that never arrived
+//! included, as long as units are exchangeable. Where there are few enough ways to part the units, each is looked at once.
 
 use rand_core::Rng;
 
 use crate::curves::Curve;
 use crate::stats::{Interval, below, percentile_interval, quantile};
 
+/// What is exchanged between two samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Single events: each sample is one cluster. Blind to what differs from one cluster of a kind to the next.
+    Event,
+    /// Whole clusters, as soon as a sample has several.
+    Cluster,
+}
+
+impl Unit {
+    /// The unit of two samples of so many clusters.
+    #[must_use]
+    pub fn of(clusters: [usize; 2]) -> Self {
+        if clusters == [1, 1] { Self::Event } else { Self::Cluster }
+    }
+}
+
 /// A statistic of two samples and the share of permutations that reach it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Test {
     /// The statistic.
     pub statistic: f64,
-    /// (1 + permutations with a statistic as large) / (1 + permutations) (Phipson and Smyth 2010).
+    /// The share of all ways to part the units that have a statistic as large; or, where they are too many, of as many as were asked
+    /// for: (1 + permutations with a statistic as large) / (1 + permutations) (Phipson and Smyth 2010).
     pub p: f64,
 }
 
-/// Kolmogorov and Smirnov's distance of two samples, with the p-value of permutations. `None` when one is empty.
-pub fn kolmogorov_smirnov(a: &[f64], b: &[f64], permutations: usize, rng: &mut impl Rng) -> Option<Test> {
-    if a.is_empty() || b.is_empty() {
-        return None;
-    }
-    let mut pooled: Vec<(f64, bool)> = a.iter().map(|x| (*x, true)).chain(b.iter().map(|x| (*x, false))).collect();
-    pooled.sort_by(|x, y| x.0.total_cmp(&y.0));
-    let values: Vec<f64> = pooled.iter().map(|(value, _)| *value).collect();
-    let mut labels: Vec<bool> = pooled.iter().map(|(_, label)| *label).collect();
-    let statistic = ks_distance(&values, &labels, a.len());
-    let reached = (0..permutations)
-        .filter(|_| {
-            shuffle(&mut labels, rng);
-            at_least(ks_distance(&values, &labels, a.len()), statistic)
-        })
-        .count();
-    Some(Test { statistic, p: share(reached, permutations) })
+/// Two samples put together: which unit each event is of, and which units are of the first sample.
+struct Pool {
+    unit: Vec<usize>,
+    of_a: Vec<bool>,
 }
 
-/// The largest distance of the distribution functions; `of_a` says to which sample each of the sorted values belongs.
-fn ks_distance(values: &[f64], of_a: &[bool], a: usize) -> f64 {
-    let (step_a, step_b) = (1.0 / a as f64, 1.0 / (values.len() - a) as f64);
+impl Pool {
+    /// `None` when there is nothing in a sample.
+    fn of<T>(a: &[Vec<T>], b: &[Vec<T>]) -> Option<Self> {
+        let unit = Unit::of([a.len(), b.len()]);
+        let mut pool = Self { unit: Vec::new(), of_a: Vec::new() };
+        for (sample, of_a) in [(a, true), (b, false)] {
+            let before = pool.of_a.len();
+            for events in sample.iter().map(Vec::len).filter(|events| *events > 0) {
+                let units = if unit == Unit::Event { events } else { 1 };
+                let first = pool.of_a.len();
+                pool.unit.extend((0..events).map(|event| first + event.min(units - 1)));
+                pool.of_a.extend(std::iter::repeat_n(of_a, units));
+            }
+            if pool.of_a.len() == before {
+                return None;
+            }
+        }
+        Some(pool)
+    }
+
+    /// How many events each unit has.
+    fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.of_a.len()];
+        self.unit.iter().for_each(|unit| sizes[*unit] += 1);
+        sizes
+    }
+
+    /// The statistic of the samples as they are, and of other ways to part their units.
+    fn permute(&self, permutations: usize, rng: &mut impl Rng, statistic: impl Fn(&[bool]) -> f64) -> Permuted {
+        let here = statistic(&self.of_a);
+        let mut of_a = self.of_a.clone();
+        let all = ways(of_a.len(), of_a.iter().filter(|of_a| **of_a).count()) <= permutations as f64;
+        let mut others = Vec::new();
+        if all {
+            of_a.sort_unstable();
+            others.push(statistic(&of_a));
+            while next_arrangement(&mut of_a) {
+                others.push(statistic(&of_a));
+            }
+        } else {
+            others.extend((0..permutations).map(|_| {
+                shuffle(&mut of_a, rng);
+                statistic(&of_a)
+            }));
+        }
+        let reached = others.iter().filter(|other| at_least(**other, here)).count();
+        // The samples as they are stand among all ways, and are added to the random ones.
+        let itself = usize::from(!all);
+        let p = (reached + itself) as f64 / (others.len() + itself) as f64;
+        Permuted { test: Test { statistic: here, p }, others }
+    }
+}
+
+struct Permuted {
+    test: Test,
+    others: Vec<f64>,
+}
+
+/// In how many ways `chosen` of `units` can be the first sample.
+#[must_use]
+pub fn ways(units: usize, chosen: usize) -> f64 {
+    (0..chosen).map(|k| (units - k) as f64 / (chosen - k) as f64).product::<f64>().round()
+}
+
+/// The next arrangement in lexicographic order; false after the last.
+fn next_arrangement(labels: &mut [bool]) -> bool {
+    let Some(place) = (1..labels.len()).rev().find(|place| !labels[place - 1] && labels[*place]) else { return false };
+    labels.swap(place - 1, place);
+    labels[place + 1..].sort_unstable();
+    true
+}
+
+/// Kolmogorov and Smirnov's distance of two samples, with the p-value of permutations. `None` when one is empty.
+pub fn kolmogorov_smirnov(a: &[Vec<f64>], b: &[Vec<f64>], permutations: usize, rng: &mut impl Rng) -> Option<Test> {
+    let pool = Pool::of(a, b)?;
+    let values = a.iter().chain(b).flatten().copied();
+    let mut events: Vec<(f64, usize)> = values.zip(pool.unit.iter().copied()).collect();
+    events.sort_by(|x, y| x.0.total_cmp(&y.0));
+    Some(pool.permute(permutations, rng, |of_a| ks_distance(&events, of_a)).test)
+}
+
+/// The largest distance of the distribution functions, from the sorted values and the unit of each.
+fn ks_distance(events: &[(f64, usize)], of_a: &[bool]) -> f64 {
+    let a = events.iter().filter(|(_, unit)| of_a[*unit]).count();
+    let (step_a, step_b) = (1.0 / a as f64, 1.0 / (events.len() - a) as f64);
     let (mut below_a, mut below_b, mut distance) = (0_usize, 0_usize, 0.0_f64);
-    for (place, of_a) in of_a.iter().enumerate() {
-        if *of_a {
+    for (place, (value, unit)) in events.iter().enumerate() {
+        if of_a[*unit] {
             below_a += 1;
         } else {
             below_b += 1;
         }
         // Equal values count together. Infinite ones are equal.
-        if values.get(place + 1) != Some(&values[place]) {
+        if events.get(place + 1).is_none_or(|(next, _)| next != value) {
             distance = distance.max((below_a as f64 * step_a - below_b as f64 * step_b).abs());
         }
     }
@@ -59,47 +148,37 @@ fn ks_distance(values: &[f64], of_a: &[bool], a: usize) -> f64 {
 /// The energy test over whole curves (Székely and Rizzo 2004): twice the mean distance between the samples, less the mean distances
 /// within each. The distance of two curves is the L2 norm of their difference, √∫(f − g)² dt, a Hilbert space's: then the statistic is 0
 /// only for equal distributions (Lyons 2013). In √ms. `None` when a sample is empty.
-pub fn energy(a: &[Curve], b: &[Curve], permutations: usize, rng: &mut impl Rng) -> Option<Test> {
-    if a.is_empty() || b.is_empty() {
-        return None;
-    }
-    let curves: Vec<&Curve> = a.iter().chain(b).collect();
+pub fn energy(a: &[Vec<Curve>], b: &[Vec<Curve>], permutations: usize, rng: &mut impl Rng) -> Option<Test> {
+    let pool = Pool::of(a, b)?;
+    let curves: Vec<&Curve> = a.iter().chain(b).flatten().collect();
     let horizon = horizon(curves.iter().copied());
-    let count = curves.len();
-    let mut distances = vec![0.0_f64; count * count];
-    for x in 0..count {
-        for y in 0..x {
-            let distance = curve_distance(curves[x], curves[y], horizon);
-            distances[x * count + y] = distance;
-            distances[y * count + x] = distance;
+    let sizes = pool.sizes();
+    // Sums over the pairs of events of two units. Within a unit each pair counts once, and is to count twice.
+    let mut sums = vec![0.0_f64; sizes.len() * sizes.len()];
+    for (x, unit_x) in pool.unit.iter().enumerate() {
+        for (y, unit_y) in pool.unit[..x].iter().enumerate() {
+            sums[unit_x * sizes.len() + unit_y] += curve_distance(curves[x], curves[y], horizon);
         }
     }
-    let mut labels: Vec<bool> = (0..count).map(|place| place < a.len()).collect();
-    let statistic = energy_of(&distances, &labels);
-    let reached = (0..permutations)
-        .filter(|_| {
-            shuffle(&mut labels, rng);
-            at_least(energy_of(&distances, &labels), statistic)
-        })
-        .count();
-    Some(Test { statistic, p: share(reached, permutations) })
+    Some(pool.permute(permutations, rng, |of_a| energy_of(&sums, &sizes, of_a)).test)
 }
 
-fn energy_of(distances: &[f64], of_a: &[bool]) -> f64 {
-    let count = of_a.len();
+/// `sums` is a lower triangle: row by row, each unit with itself and those before it.
+fn energy_of(sums: &[f64], sizes: &[usize], of_a: &[bool]) -> f64 {
     let (mut within_a, mut within_b, mut between) = (0.0, 0.0, 0.0);
-    for (x, x_of_a) in of_a.iter().enumerate() {
-        let row = &distances[x * count..x * count + x];
-        for (distance, y_of_a) in row.iter().zip(of_a) {
+    let (mut a, mut b) = (0, 0);
+    for (x, (size, x_of_a)) in sizes.iter().zip(of_a).enumerate() {
+        *if *x_of_a { &mut a } else { &mut b } += size;
+        let row = &sums[x * sizes.len()..=x * sizes.len() + x];
+        for (sum, y_of_a) in row.iter().zip(of_a) {
             match (x_of_a, y_of_a) {
-                (true, true) => within_a += distance,
-                (false, false) => within_b += distance,
-                _ => between += distance,
+                (true, true) => within_a += sum,
+                (false, false) => within_b += sum,
+                _ => between += sum,
             }
         }
     }
-    let a = of_a.iter().filter(|of_a| **of_a).count() as f64;
-    let b = count as f64 - a;
+    let (a, b) = (a as f64, b as f64);
     // Each pair within a sample was seen once, and counts twice.
     2.0 * between / (a * b) - 2.0 * within_a / (a * a) - 2.0 * within_b / (b * b)
 }
@@ -126,35 +205,29 @@ pub struct Area {
 }
 
 /// The area between the mean curves, and what chance alone would make of it. `None` when a sample is empty.
-pub fn area_between(a: &[Curve], b: &[Curve], permutations: usize, rng: &mut impl Rng) -> Option<Area> {
-    if a.is_empty() || b.is_empty() {
-        return None;
-    }
-    // When which event made a step of what height.
+pub fn area_between(a: &[Vec<Curve>], b: &[Vec<Curve>], permutations: usize, rng: &mut impl Rng) -> Option<Area> {
+    let pool = Pool::of(a, b)?;
+    let sizes = pool.sizes();
+    // When an event of which unit made a step of what height.
     let mut steps: Vec<(f64, usize, f64)> = Vec::new();
-    for (event, curve) in a.iter().chain(b).enumerate() {
+    for (curve, unit) in a.iter().chain(b).flatten().zip(&pool.unit) {
         let height = 1.0 / curve.expected.max(1) as f64;
-        steps.extend(curve.reached_ms.iter().map(|time| (time.max(0.0), event, height)));
+        steps.extend(curve.reached_ms.iter().map(|time| (time.max(0.0), *unit, height)));
     }
     steps.sort_unstable_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
-    let mut labels: Vec<bool> = (0..a.len() + b.len()).map(|event| event < a.len()).collect();
-    let ms = area_of(&steps, &labels, (a.len(), b.len()));
-    let mut others: Vec<f64> = (0..permutations)
-        .map(|_| {
-            shuffle(&mut labels, rng);
-            area_of(&steps, &labels, (a.len(), b.len()))
-        })
-        .collect();
-    let reached = others.iter().filter(|other| at_least(**other, ms)).count();
-    let by_chance_ms = quantile(&mut others, 0.95).unwrap_or(f64::NAN);
-    Some(Area { ms, by_chance_ms, p: share(reached, permutations) })
+    let mut permuted = pool.permute(permutations, rng, |of_a| area_of(&steps, &sizes, of_a));
+    let by_chance_ms = quantile(&mut permuted.others, 0.95).unwrap_or(f64::NAN);
+    Some(Area { ms: permuted.test.statistic, by_chance_ms, p: permuted.test.p })
 }
 
-fn area_of(steps: &[(f64, usize, f64)], of_a: &[bool], (a, b): (usize, usize)) -> f64 {
+fn area_of(steps: &[(f64, usize, f64)], sizes: &[usize], of_a: &[bool]) -> f64 {
+    let events =
+        |wanted: bool| sizes.iter().zip(of_a).filter(|(_, of_a)| **of_a == wanted).map(|(size, _)| *size).sum();
+    let (a, b): (usize, usize) = (events(true), events(false));
     let (mut area, mut level, mut from) = (0.0, 0.0_f64, 0.0);
-    for &(time, event, height) in steps {
+    for &(time, unit, height) in steps {
         area += level.abs() * (time - from);
-        level += if of_a[event] { height / a as f64 } else { -height / b as f64 };
+        level += if of_a[unit] { height / a as f64 } else { -height / b as f64 };
         from = time;
     }
     area
@@ -193,25 +266,23 @@ pub struct Distance {
     pub relative_interval: Interval,
 }
 
-/// The difference of `of` between two samples, each drawn again with replacement for the intervals (percentile bootstrap). `None`
-/// when one is empty, or a value is not finite.
+/// The difference of `of` between two samples, each drawn again with replacement for the intervals (percentile bootstrap): its clusters
+/// where there are several, else the values of the one. `None` when one is empty, or a value is not finite.
 pub fn distance<T: Copy>(
-    a: &[T],
-    b: &[T],
+    a: &[Vec<T>],
+    b: &[Vec<T>],
     of: impl Fn(&mut [T]) -> f64,
     replicates: usize,
     rng: &mut impl Rng,
 ) -> Option<Distance> {
-    if a.is_empty() || b.is_empty() {
+    let (mut all_a, mut all_b) = (a.concat(), b.concat());
+    if all_a.is_empty() || all_b.is_empty() {
         return None;
     }
-    let (value_a, value_b) = (of(&mut a.to_vec()), of(&mut b.to_vec()));
-    let (mut draw_a, mut draw_b) = (a.to_vec(), b.to_vec());
+    let (value_a, value_b) = (of(&mut all_a), of(&mut all_b));
     let (mut differences, mut relatives) = (Vec::new(), Vec::new());
     for _ in 0..replicates {
-        draw_a.fill_with(|| a[below(rng, a.len())]);
-        draw_b.fill_with(|| b[below(rng, b.len())]);
-        let (a, b) = (of(&mut draw_a), of(&mut draw_b));
+        let (a, b) = (of(&mut drawn_again(a, rng)), of(&mut drawn_again(b, rng)));
         differences.push(b - a);
         relatives.push(b / a - 1.0);
     }
@@ -226,6 +297,13 @@ pub fn distance<T: Copy>(
         relative_interval: interval(&mut relatives)?,
     };
     (distance.difference.is_finite() && distance.relative.is_finite()).then_some(distance)
+}
+
+fn drawn_again<T: Copy>(sample: &[Vec<T>], rng: &mut impl Rng) -> Vec<T> {
+    match sample {
+        [only] => only.iter().map(|_| only[below(rng, only.len())]).collect(),
+        clusters => clusters.iter().flat_map(|_| clusters[below(rng, clusters.len())].iter().copied()).collect(),
+    }
 }
 
 /// The median, for [`distance`].
@@ -263,10 +341,6 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
         adjusted[place] = least;
     }
     adjusted
-}
-
-fn share(reached: usize, permutations: usize) -> f64 {
-    (1 + reached) as f64 / (1 + permutations) as f64
 }
 
 /// Sums in another order differ in the last places: those count as equal.

@@ -15,27 +15,89 @@ fn drawn(rng: &mut impl Rng, nodes: usize, late: f64) -> Curve {
     curve(nodes, &times)
 }
 
+/// A sample that is one cluster: its events are the units.
+fn one<T: Clone>(events: &[T]) -> [Vec<T>; 1] {
+    [events.to_vec()]
+}
+
 /// {1, 2} against {3}: of the three ways to choose the one, two put an end apart (distance 1), one the middle (distance 1/2).
 #[test]
 fn the_permutation_p_value_of_kolmogorov_and_smirnov_by_hand() {
-    let test = kolmogorov_smirnov(&[1.0, 2.0], &[3.0], 30_000, &mut rng(1, "test")).expect("samples");
-    assert_eq!(test.statistic, 1.0);
-    // Four standard errors of a share of 2/3 among 30,000.
-    assert!((test.p - 2.0 / 3.0).abs() < 4.0 * (2.0_f64 / 9.0 / 30_000.0).sqrt(), "{test:?}");
-    let middle = kolmogorov_smirnov(&[1.0, 3.0], &[2.0], 200, &mut rng(1, "test")).expect("samples");
-    assert_eq!(middle, Test { statistic: 0.5, p: 1.0 });
+    let test = |a: &[f64], b: &[f64], permutations| {
+        kolmogorov_smirnov(&one(a), &one(b), permutations, &mut rng(1, "test")).expect("samples")
+    };
+    assert_eq!(test(&[1.0, 2.0], &[3.0], 3), Test { statistic: 1.0, p: 2.0 / 3.0 });
+    assert_eq!(test(&[1.0, 3.0], &[2.0], 3), Test { statistic: 0.5, p: 1.0 });
+    // Two permutations are too few for all three ways: they are drawn, and the sample itself is added.
+    assert!([1.0 / 3.0, 2.0 / 3.0, 1.0].contains(&test(&[1.0, 2.0], &[3.0], 2).p));
+}
+
+/// Two clusters against one, all apart: of three ways to choose the one, that with the middle one alone comes nearest. That events of
+/// a cluster stay together is what makes three ways of it, and not C(9, 3).
+#[test]
+fn clusters_are_exchanged_whole() {
+    let [low, middle, high] = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]].map(|events| events.to_vec());
+    let test = |a: &[Vec<f64>], b: &[Vec<f64>]| kolmogorov_smirnov(a, b, 9_999, &mut rng(1, "test")).expect("samples");
+    assert_eq!(
+        test(&[low.clone(), middle.clone()], std::slice::from_ref(&high)),
+        Test { statistic: 1.0, p: 2.0 / 3.0 }
+    );
+    assert_eq!(test(&[low.clone(), high.clone()], std::slice::from_ref(&middle)), Test { statistic: 0.5, p: 1.0 });
+    // The same nine values, single events: two parts of C(9, 3) = 84 lie wholly at an end.
+    let events = test(&[[low, middle].concat()], std::slice::from_ref(&high));
+    assert_eq!(events, Test { statistic: 1.0, p: 2.0 / 84.0 });
+}
+
+#[test]
+fn every_way_to_part_the_units_comes_once() {
+    for (units, chosen) in [(1, 1), (5, 2), (7, 3), (6, 6)] {
+        let mut labels: Vec<bool> = (0..units).map(|unit| unit >= units - chosen).collect();
+        let mut seen = std::collections::BTreeSet::from([labels.clone()]);
+        while next_arrangement(&mut labels) {
+            assert!(labels.iter().filter(|label| **label).count() == chosen && seen.insert(labels.clone()));
+        }
+        assert_eq!(seen.len() as f64, ways(units, chosen), "{chosen} of {units}");
+    }
+    assert_eq!((ways(23, 3), ways(40, 1), ways(240, 120) > 1e70), (1771.0, 40.0, true));
+}
+
+/// Clusters that differ from each other by more than the events within them. Taken for independent, the events give alarms where
+/// there is nothing; exchanged by clusters, they keep to the level.
+#[test]
+fn what_differs_between_clusters_raises_no_alarm_when_clusters_are_exchanged() {
+    let mut rng = rng(8, "clusters");
+    let trials = 200;
+    let mut alarms = [0; 2];
+    for _ in 0..trials {
+        let mut side = |clusters: usize| -> Vec<Vec<Curve>> {
+            (0..clusters)
+                .map(|_| {
+                    let late = 60.0 * unit(&mut rng);
+                    (0..6).map(|_| drawn(&mut rng, 4, late)).collect()
+                })
+                .collect()
+        };
+        let (a, b) = (side(3), side(4));
+        let mut p = |a: &[Vec<Curve>], b: &[Vec<Curve>]| energy(a, b, 99, &mut rng).expect("curves").p;
+        alarms[0] += u32::from(p(&a, &b) <= 0.1);
+        alarms[1] += u32::from(p(&[a.concat()], &[b.concat()]) <= 0.1);
+    }
+    // Of 35 ways three are at most 0.1: 17 expected, standard deviation 4, four of them on either side.
+    assert!((1..=33).contains(&alarms[0]), "{alarms:?}");
+    assert!(alarms[1] > 60, "single events: {alarms:?}");
 }
 
 #[test]
 fn equal_values_count_together_and_events_that_never_arrived_are_equal_and_last() {
-    let distance = |a: &[f64], b: &[f64]| kolmogorov_smirnov(a, b, 0, &mut rng(1, "test")).expect("samples").statistic;
+    let distance =
+        |a: &[f64], b: &[f64]| kolmogorov_smirnov(&one(a), &one(b), 0, &mut rng(1, "test")).expect("samples").statistic;
     assert_eq!(distance(&[5.0; 4], &[5.0; 7]), 0.0);
     assert_eq!(distance(&[NEVER, 1.0], &[NEVER, 1.0, 1.0, NEVER]), 0.0);
     assert_eq!(distance(&[NEVER, NEVER], &[1.0, NEVER]), 0.5);
     let ours = distance(&[1.0, 2.0, 3.0], &[1.5, 2.5, 10.0]);
     let (theirs, _) = crate::stats::kolmogorov_smirnov(&[1.0, 2.0, 3.0], &[1.5, 2.5, 10.0]).expect("samples");
     assert!((ours - theirs).abs() < 1e-12, "{ours} {theirs}");
-    assert_eq!(kolmogorov_smirnov(&[], &[1.0], 10, &mut rng(1, "test")), None);
+    assert_eq!(kolmogorov_smirnov(&one(&[]), &one(&[1.0]), 10, &mut rng(1, "test")), None);
 }
 
 /// Two nodes: the one curve is at 1/2 from 0 and at 1 from 4 on, the other at 1/2 from 0 and at 1 from 6 on. They differ by 1/2 for
@@ -44,7 +106,7 @@ fn equal_values_count_together_and_events_that_never_arrived_are_equal_and_last(
 fn distances_of_curves_by_hand() {
     let (early, late) = (curve(2, &[0.0, 4.0]), curve(2, &[0.0, 6.0]));
     let area = |a: &[&Curve], b: &[&Curve]| {
-        let owned = |curves: &[&Curve]| curves.iter().map(|curve| (*curve).clone()).collect::<Vec<Curve>>();
+        let owned = |curves: &[&Curve]| one(&curves.iter().map(|curve| (*curve).clone()).collect::<Vec<Curve>>());
         area_between(&owned(a), &owned(b), 0, &mut rng(1, "test")).map(|area| area.ms)
     };
     assert!((area(&[&early], &[&late]).expect("curves") - 1.0).abs() < 1e-12);
@@ -60,10 +122,10 @@ fn distances_of_curves_by_hand() {
 #[test]
 fn the_area_that_chance_makes_by_hand() {
     let (early, late) = (curve(2, &[0.0, 4.0]), curve(2, &[0.0, 6.0]));
-    let both = |curve: Curve| [curve.clone(), curve];
-    let found = area_between(&both(early), &both(late), 30_000, &mut rng(1, "test")).expect("curves");
+    let both = |curve: Curve| one(&[curve.clone(), curve]);
+    let found = area_between(&both(early), &both(late), 6, &mut rng(1, "test")).expect("curves");
     assert!((found.ms - 1.0).abs() < 1e-12 && (found.by_chance_ms - 1.0).abs() < 1e-12, "{found:?}");
-    assert!((found.p - 1.0 / 3.0).abs() < 4.0 * (2.0_f64 / 9.0 / 30_000.0).sqrt(), "{found:?}");
+    assert_eq!(found.p, 2.0 / 6.0);
 }
 
 /// One curve of each kind in the first sample, two late ones in the second. With d = 1/√2 between the kinds, the mean distance between
@@ -72,12 +134,17 @@ fn the_area_that_chance_makes_by_hand() {
 fn the_energy_of_two_samples_by_hand() {
     let (early, late) = (curve(2, &[0.0, 4.0]), curve(2, &[0.0, 6.0]));
     let test =
-        energy(&[early.clone(), late.clone()], &[late.clone(), late.clone()], 0, &mut rng(1, "test")).expect("curves");
+        energy(&one(&[early.clone(), late.clone()]), &one(&[late.clone(), late.clone()]), 0, &mut rng(1, "test"))
+            .expect("curves");
     assert!((test.statistic - 0.5_f64.sqrt() / 2.0).abs() < 1e-12, "{test:?}");
     // Two of each: of the six ways to divide them two part the kinds, as here, and the others give 0.
-    let apart = energy(&[early.clone(), early], &[late.clone(), late], 30_000, &mut rng(2, "test")).expect("curves");
+    let (early, late) = ([early.clone(), early], [late.clone(), late]);
+    let apart = energy(&one(&early), &one(&late), 6, &mut rng(2, "test")).expect("curves");
     assert!((apart.statistic - 2.0 * 0.5_f64.sqrt()).abs() < 1e-12, "{apart:?}");
-    assert!((apart.p - 1.0 / 3.0).abs() < 4.0 * (2.0_f64 / 9.0 / 30_000.0).sqrt(), "{apart:?}");
+    assert_eq!(apart.p, 2.0 / 6.0);
+    // The distance does not depend on how the curves are spread over clusters.
+    let clusters = energy(&early.map(|curve| vec![curve]), &one(&late), 0, &mut rng(2, "test")).expect("curves");
+    assert!((clusters.statistic - apart.statistic).abs() < 1e-12, "{clusters:?}");
 }
 
 /// Both samples from one distribution: a test at 5 % may reject 5 % of the time, and a lower level accordingly.
@@ -90,8 +157,8 @@ fn under_the_null_each_test_rejects_as_often_as_its_level_says() {
         let (a, b): (Vec<Curve>, Vec<Curve>) =
             ((0..12).map(|_| drawn(&mut rng, 6, 0.0)).collect(), (0..15).map(|_| drawn(&mut rng, 6, 0.0)).collect());
         let times = |curves: &[Curve]| curves.iter().map(|curve| curve.time_to(0.5)).collect::<Vec<f64>>();
-        ks.push(kolmogorov_smirnov(&times(&a), &times(&b), 99, &mut rng).expect("samples").p);
-        energies.push(energy(&a, &b, 99, &mut rng).expect("curves").p);
+        ks.push(kolmogorov_smirnov(&one(&times(&a)), &one(&times(&b)), 99, &mut rng).expect("samples").p);
+        energies.push(energy(&one(&a), &one(&b), 99, &mut rng).expect("curves").p);
     }
     for level in [0.05, 0.2, 0.5] {
         let expected = level * f64::from(trials);
@@ -111,9 +178,10 @@ fn a_shift_of_one_and_a_half_standard_deviations_is_found() {
     let mut found = [0; 2];
     for _ in 0..20 {
         let (a, b) = (sample(&mut rng, 0.0), sample(&mut rng, 14.0));
-        found[0] += u32::from(energy(&a, &b, 99, &mut rng).expect("curves").p <= 0.05);
+        found[0] += u32::from(energy(&one(&a), &one(&b), 99, &mut rng).expect("curves").p <= 0.05);
         let times = |curves: &[Curve]| curves.iter().map(|curve| curve.time_to(0.5)).collect::<Vec<f64>>();
-        found[1] += u32::from(kolmogorov_smirnov(&times(&a), &times(&b), 99, &mut rng).expect("samples").p <= 0.05);
+        found[1] +=
+            u32::from(kolmogorov_smirnov(&one(&times(&a)), &one(&times(&b)), 99, &mut rng).expect("samples").p <= 0.05);
     }
     assert!(found[0] >= 18 && found[1] >= 18, "{found:?} of 20");
 }
@@ -126,7 +194,7 @@ fn the_interval_of_the_difference_holds_the_true_one_as_often_as_it_says() {
     for _ in 0..trials {
         let a: Vec<f64> = (0..60).map(|_| 20.0 + 10.0 * unit(&mut rng)).collect();
         let b: Vec<f64> = (0..60).map(|_| 20.0 + shift + 10.0 * unit(&mut rng)).collect();
-        let found = distance(&a, &b, median_of, 200, &mut rng).expect("samples");
+        let found = distance(&one(&a), &one(&b), median_of, 200, &mut rng).expect("samples");
         held += u32::from(found.interval.low <= shift && shift <= found.interval.high);
     }
     // 95 % of 300 are 285; four standard errors are 15. The percentile interval of a median errs towards wide.
@@ -135,12 +203,24 @@ fn the_interval_of_the_difference_holds_the_true_one_as_often_as_it_says() {
 
 #[test]
 fn a_difference_is_told_as_such_and_as_a_share() {
-    let found = distance(&[2.0; 5], &[3.0; 9], mean_of, 20, &mut rng(6, "test")).expect("samples");
+    let found = distance(&one(&[2.0; 5]), &one(&[3.0; 9]), mean_of, 20, &mut rng(6, "test")).expect("samples");
     let point = |value| Interval { low: value, high: value };
     assert_eq!((found.difference, found.interval, found.relative), (1.0, point(1.0), 0.5));
     assert_eq!(found.relative_interval, point(0.5));
-    assert_eq!(distance(&[NEVER; 3], &[1.0; 3], median_of, 20, &mut rng(6, "test")), None);
-    assert_eq!(distance::<f64>(&[], &[1.0; 3], median_of, 20, &mut rng(6, "test")), None);
+    assert_eq!(distance(&one(&[NEVER; 3]), &one(&[1.0; 3]), median_of, 20, &mut rng(6, "test")), None);
+    assert_eq!(distance::<f64>(&one(&[]), &one(&[1.0; 3]), median_of, 20, &mut rng(6, "test")), None);
+}
+
+/// Clusters whose events are all alike: their number, not that of the events, says how well the mean is known.
+#[test]
+fn intervals_are_those_of_clusters_where_there_are_several() {
+    let wide: Vec<Vec<f64>> = (0..8).map(|cluster| vec![f64::from(cluster); 100]).collect();
+    let ones = [vec![1.0; 10], vec![1.0; 10]];
+    let found = |b: &[Vec<f64>]| distance(&ones, b, mean_of, 4_000, &mut rng(9, "test")).expect("samples").interval;
+    let (clusters, events) = (found(&wide), found(&[wide.concat()]));
+    // Standard deviation 2.29 of a cluster: ±1.96·2.29/√8 = ±1.59 of eight, ±0.16 of eight hundred events.
+    assert!((clusters.high - clusters.low - 3.17).abs() < 0.3, "{clusters:?}");
+    assert!((events.high - events.low - 0.317).abs() < 0.03, "{events:?}");
 }
 
 /// 1, 2, 3, 4: deviations −1.5, −0.5, 0.5, 1.5; products 0.75 − 0.25 + 0.75 = 1.25, squares 5.

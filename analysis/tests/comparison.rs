@@ -48,7 +48,7 @@ fn two_runs_of_one_plan_are_not_told_apart_and_the_report_says_so() {
     assert!(text(&output).contains("N = 32, no faults: The spread curves are not told apart"), "{}", text(&output));
     for name in ["comparison.html", "comparison.md"] {
         let page = fs::read_to_string(folder.join("out").join(name)).expect("it is written");
-        for part in ["energy test p = ", "t50", "t100", "datagrams per node and second", "KS distance"] {
+        for part in ["energy distance ", "t50", "t100", "datagrams per node and second", "KS distance"] {
             assert!(page.contains(part), "{name} lacks {part}");
         }
     }
@@ -68,7 +68,7 @@ fn a_cluster_in_which_everybody_learns_later_is_told_apart_with_sign_and_size() 
     for event in &mut b.runs[0].events {
         event.learnt.values_mut().for_each(|learning| learning.at += (LATE_MS * 1e6) as i64);
     }
-    let compared = Comparison::of([&a, &b]);
+    let compared = Comparison::of([std::slice::from_ref(&a), std::slice::from_ref(&b)]);
     let run = &compared.runs[0];
     assert!(run.differs() && run.energy.p <= 0.001 && run.area.p <= 0.001, "{:?} {:?}", run.energy, run.area);
     assert!(run.area.ms > run.area.by_chance_ms);
@@ -80,9 +80,40 @@ fn a_cluster_in_which_everybody_learns_later_is_told_apart_with_sign_and_size() 
         assert!(time.adjusted_p <= 0.01, "{}: {time:?}", time.name);
     }
     // The other way round the sign turns and the tests say the same.
-    let turned = Comparison::of([&b, &a]);
+    let turned = Comparison::of([std::slice::from_ref(&b), std::slice::from_ref(&a)]);
     assert!((turned.runs[0].energy.statistic - run.energy.statistic).abs() < 1e-9);
     assert!(turned.runs[0].times[1].distance.expect("all were reached").difference < 0.0);
+}
+
+#[test]
+fn several_results_of_a_side_are_clusters_that_are_exchanged_whole() {
+    let folder = folder("comparison-clusters");
+    let results: Vec<PathBuf> = (1..=8).map(|seed| result(&folder, seed, "")).collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gossip-analysis"));
+    command.arg("compare").arg(&results[0]).args(&results[3..]).arg("--beside").arg(&results[1]);
+    command.arg("--beside").arg(&results[2]).arg("--out").arg(folder.join("out"));
+    let output = command.output().expect("the program starts");
+    assert!(output.status.success(), "{}", text(&output));
+    // Of eight clusters three: 56 ways.
+    let said = text(&output);
+    assert!(said.contains("are not told apart") && said.contains("3 against 5 can give no less than 0.0179"), "{said}");
+    let page = fs::read_to_string(folder.join("out/comparison.md")).expect("it is written");
+    assert!(page.contains("The unit is the cluster") && page.contains("(5 clusters)"), "{page}");
+
+    let load = |path: &PathBuf| load(path).expect("a log");
+    let early: Vec<_> = results[..3].iter().map(load).collect();
+    let mut late: Vec<_> = results[3..].iter().map(load).collect();
+    let events = late.iter_mut().flat_map(|result| &mut result.runs[0].events);
+    events.for_each(|event| event.learnt.values_mut().for_each(|learning| learning.at += 60_000_000));
+    let compared = Comparison::of([&early, &late]);
+    let run = &compared.runs[0];
+    assert!(run.differs() && run.clusters == [3, 5], "{:?}", run.energy);
+    assert_eq!(run.energy.p, 1.0 / 56.0, "no other way to part them puts them as far apart");
+    for time in &run.times {
+        let [a, b] = time.of_clusters.map(|range| range.expect("several clusters"));
+        assert!(a.low <= time.medians[0] && time.medians[0] <= a.high && a.high < b.low, "{}: {time:?}", time.name);
+        assert_eq!(time.lag_one, [None, None]);
+    }
 }
 
 #[test]
@@ -94,7 +125,7 @@ fn what_only_one_result_has_is_named_and_nothing_in_common_is_an_error() {
     assert!(!output.status.success());
     let text = text(&output);
     assert!(
-        text.contains("no run with events that both results have") && text.contains("N = 32, other: only in"),
+        text.contains("no run with events that all results have") && text.contains("N = 32, other: only in"),
         "{text}"
     );
     let missing = compare(&a, &folder.join("none"), &folder.join("out"));

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use crate::compare::{Comparison, LEVEL, PERMUTATIONS, RunComparison};
+use crate::compare::{Comparison, LEVEL, PERMUTATIONS, RunComparison, TimeComparison};
 use crate::plot::PlotError;
 use crate::plot::spread::Overlay;
 use crate::plot::style::qualitative;
 use crate::report::format::{interval, ms, or_none, significant};
 use crate::report::{Block, Report, ReportError, Table, write_pages};
-use crate::twosample::Distance;
+use crate::twosample::{Distance, Unit, ways};
 
 /// Writes `comparison.html`, `comparison.md` and `plots/` into `folder`; gives back the path of the page.
 ///
@@ -27,7 +27,7 @@ pub fn report(comparison: &Comparison) -> Result<Report, PlotError> {
     let [a, b] = &comparison.names;
     let mut blocks = vec![Block::List(comparison.notes.clone())];
     if comparison.runs.is_empty() {
-        blocks.push(Block::Warning("There is no run with events that both results have.".to_owned()));
+        blocks.push(Block::Warning("There is no run with events that all results have.".to_owned()));
     }
     for run in &comparison.runs {
         blocks.push(Block::Heading(2, run.title.clone()));
@@ -36,7 +36,7 @@ pub fn report(comparison: &Comparison) -> Result<Report, PlotError> {
         let overlay = Overlay {
             name: format!("compare-{}", run.slug),
             common: run.title.clone(),
-            each: "result",
+            each: "side",
             series: series.collect(),
         };
         blocks.push(Block::Figure(overlay.figure()?));
@@ -45,14 +45,25 @@ pub fn report(comparison: &Comparison) -> Result<Report, PlotError> {
         blocks.extend(dependence(comparison, run).map(Block::Warning));
     }
     blocks.push(Block::Heading(2, "Method".to_owned()));
+    let [one, whole] = [Unit::Event, Unit::Cluster].map(|unit| comparison.runs.iter().any(|run| run.unit() == unit));
+    let unit = match (one, whole) {
+        (true, _) => {
+            "The unit is the event. All events of a run share one cluster with its phases and seeds, and the nodes of a run share its \
+             events: neither p-values nor intervals know of that. Results of other seeds beside these would tell."
+        }
+        _ => {
+            "The unit is the cluster: its events stay together when units are exchanged, since they share its phases and seeds. \
+             Intervals are of clusters drawn again, on a side of one cluster of its events."
+        }
+    };
     blocks.push(Block::Text(format!(
-        "The unit is the event: each gives one curve, and one value for each time. p-values are shares of {PERMUTATIONS} permutations of \
-         the events between the results. Whole curves are compared by the energy test (Székely and Rizzo 2004) under the L2 distance of \
-         curves, which decides at {LEVEL}; the times by Kolmogorov and Smirnov's distance, the five adjusted together by Holm's method. \
-         Differences are {b} less {a}, of medians over events (of means over nodes for traffic), with 95 % percentile bootstrap \
-         intervals. The area between the mean curves is given with what 95 % of the permutations stay below: chance alone makes \
-         as much. \"mean\" is the mean time at which the nodes learn of an event, the origin's 0 included. All events of a run share one \
-         cluster with its phases and seeds, and the nodes of a run share its events: the intervals do not know of that."
+        "{unit} Each event gives one curve, and one value for each time. p-values are shares of all ways to part the units between the \
+         sides, or of {PERMUTATIONS} random ones where there are more. Whole curves are compared by the energy test (Székely and Rizzo \
+         2004) under the L2 distance of curves, which decides at {LEVEL}; the times by Kolmogorov and Smirnov's distance, the greatest \
+         difference of the distribution functions of all events of a side, the five adjusted together by Holm's method. Differences are \
+         {b} less {a}, of medians over events (of means over nodes for traffic), with 95 % percentile bootstrap intervals. The area \
+         between the mean curves is given with what 95 % of the permutations stay below: chance alone makes as much. \"mean\" is the mean \
+         time at which the nodes learn of an event, the origin's 0 included."
     )));
     Ok(Report { title: format!("{a} against {b}"), blocks })
 }
@@ -66,17 +77,36 @@ pub fn verdict(comparison: &Comparison, run: &RunComparison) -> String {
     let mut text = format!("The spread curves {found}: ");
     let _ = write!(
         text,
-        "energy test p = {} over {n} events of {a} and {m} of {b}. The mean curves are {} ms apart; chance alone makes up to {} ms.",
+        "energy distance {} √ms, p = {}{}, over {n} events of {a} and {m} of {b}. The mean curves are {} ms apart; chance alone makes up to \
+         {} ms.",
+        significant(run.energy.statistic),
         p_value(run.energy.p),
+        least(run),
         ms(run.area.ms),
         ms(run.area.by_chance_ms)
     );
     for time in run.times.iter().filter(|time| ["mean", "t50", "t100"].contains(&time.name)) {
         if let Some(distance) = time.distance {
-            let _ = write!(text, " {}: {} ms ({}).", time.name, signed(distance.difference), relative(&distance));
+            let (difference, share) = (signed(distance.difference), relative(&distance));
+            let (most, p) = (significant(time.test.statistic), p_value(time.test.p));
+            let _ = write!(text, " {}: {difference} ms ({share}), max |F1 − F2| {most}, p = {p}.", time.name);
         }
     }
     text
+}
+
+/// The least p-value that so few clusters can give.
+fn least(run: &RunComparison) -> String {
+    let [a, b] = run.clusters;
+    match run.unit() {
+        Unit::Event => String::new(),
+        Unit::Cluster => {
+            format!(
+                " (of clusters; {a} against {b} can give no less than {})",
+                p_value(1.0 / ways(a + b, a).min((1 + PERMUTATIONS) as f64))
+            )
+        }
+    }
 }
 
 fn times(comparison: &Comparison, run: &RunComparison) -> Table {
@@ -88,7 +118,7 @@ fn times(comparison: &Comparison, run: &RunComparison) -> Table {
         "difference, ms".to_owned(),
         "95 % interval".to_owned(),
         "difference, %".to_owned(),
-        "KS distance".to_owned(),
+        "KS distance (max |F1 − F2|)".to_owned(),
         "p".to_owned(),
         "p, adjusted".to_owned(),
     ];
@@ -96,8 +126,8 @@ fn times(comparison: &Comparison, run: &RunComparison) -> Table {
     for time in &run.times {
         table.row(vec![
             time.name.to_owned(),
-            ms(time.medians[0]),
-            ms(time.medians[1]),
+            median(time, 0),
+            median(time, 1),
             or_none(time.distance, |distance| signed(distance.difference)),
             or_none(time.distance, |distance| interval(distance.interval)),
             or_none(time.distance.as_ref(), relative),
@@ -107,6 +137,12 @@ fn times(comparison: &Comparison, run: &RunComparison) -> Table {
         ]);
     }
     table
+}
+
+/// The median of a side, and those of its clusters.
+fn median(time: &TimeComparison, side: usize) -> String {
+    let of_clusters = time.of_clusters[side].map_or_else(String::new, |range| format!(" ({})", interval(range)));
+    format!("{}{of_clusters}", ms(time.medians[side]))
 }
 
 fn rates(comparison: &Comparison, run: &RunComparison) -> Table {
