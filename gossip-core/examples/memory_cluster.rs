@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gossip_core::{Command, Config, Event, Input, Instant, Node, Setup, Strategy};
+use gossip_core::{Command, Config, Event, Fanout, Input, Instant, Node, Setup, Strategy};
 
 const NODES: u16 = 100;
 const LATENCY: Duration = Duration::from_millis(1);
 
 fn main() {
-    let config = Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..Config::lan() };
+    let config =
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..Config::lan() };
     let mut now = Instant::ZERO;
     let mut nodes: Vec<Node<u16>> = (0..NODES)
         .map(|addr| {

@@ -40,8 +40,8 @@ pub(crate) const SKIPS_MAX: u8 = 8;
 /// What is many for a list in order of which each newcomer moves a part.
 const MANY: u32 = 4096;
 
-/// Transmissions after which an item leaves the backlog in any case.
-const LIMIT_MAX: u8 = IDLE - 1;
+/// Transmissions from which on no more are counted.
+pub(crate) const LIMIT_MAX: u8 = IDLE - 1;
 
 #[derive(Debug, Clone, Copy)]
 struct Queue {
@@ -130,8 +130,8 @@ impl Backlog {
                 match send(slot, told) {
                     Offer::Sent { last } => {
                         self.unlink(slot);
-                        if !last && told < LIMIT_MAX {
-                            self.push_back(slot, told);
+                        if !last {
+                            self.push_back(slot, told.min(LIMIT_MAX));
                         } else {
                             self.links.set(slot, UNLINKED);
                             self.finished.push(slot);

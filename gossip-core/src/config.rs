@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::address::Address;
+use crate::fanout::Fanout;
 use crate::member::METADATA_MAX;
 use crate::probe::HELPERS_MAX;
 use crate::suspicion::ACCUSERS_MAX;
@@ -28,37 +29,37 @@ impl ClusterTag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "typed", derive(serde::Serialize, serde::Deserialize))]
 pub enum Strategy {
-    /// A node with something to tell calls `fanout` random members per round.
+    /// A node with something to tell calls some random members per round.
     Push {
-        /// Calls per round (k). More: quicker, and k times the datagrams while a rumor is hot.
-        fanout: u8,
+        /// Calls per round. More: quicker, and as many times the datagrams while a rumor is hot.
+        fanout: Fanout,
     },
-    /// Every node calls `fanout` random members in every round, tells them no rumor and is told in their answers. Quicker
+    /// Every node calls some random members in every round, tells them no rumor and is told in their answers. Quicker
     /// than push once half of the nodes know; a rumor that nobody knows yet waits to be asked for, and an idle cluster calls
     /// all the same.
     Pull {
-        /// Calls per round (k).
-        fanout: u8,
+        /// Calls per round.
+        fanout: Fanout,
     },
     /// The called answer: they tell the caller what it lacks (Karp, Schindelhauer, Shenker, Vöcking, FOCS 2000).
     /// With [`Config::idle_calls`] everybody calls in every round, as the theory has it.
     PushPull {
-        /// Calls per round (k).
-        fanout: u8,
+        /// Calls per round.
+        fanout: Fanout,
     },
     /// An event is told on as soon as it is learnt, so that it spreads in network latencies and not in rounds. The rounds of
     /// push-pull repair what this misses: a share of about e^−k of the nodes, more under loss. Bounded by
     /// [`Config::forwards_max`].
     Eager {
-        /// Members to whom an event is told on when it is learnt, and calls per round (k).
-        fanout: u8,
+        /// Members to whom an event is told on when it is learnt, and calls per round.
+        fanout: Fanout,
     },
 }
 
 impl Strategy {
-    /// Calls per node and round.
+    /// How many members a node calls.
     #[must_use]
-    pub const fn fanout(self) -> u8 {
+    pub const fn fanout(self) -> Fanout {
         match self {
             Self::Push { fanout } | Self::Pull { fanout } | Self::PushPull { fanout } | Self::Eager { fanout } => {
                 fanout
@@ -202,7 +203,7 @@ impl Config {
             cluster: ClusterTag(0),
             gossip_interval: Duration::from_millis(200),
             aligned_rounds: false,
-            strategy: Strategy::PushPull { fanout: 3 },
+            strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) },
             idle_calls: false,
             forwards_max: 64,
             retransmit_multiplier: 4,
@@ -278,7 +279,7 @@ impl Config {
         Self {
             gossip_interval: Duration::from_secs(1),
             aligned_rounds: true,
-            strategy: Strategy::PushPull { fanout: 1 },
+            strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) },
             idle_calls: true,
             retransmit_multiplier: 64,
             probe_interval: Duration::from_secs(3600),
@@ -315,7 +316,11 @@ impl Config {
         let rule = |holds: bool, name, rule| if holds { Ok(()) } else { Err(ConfigError { name, rule }) };
         rule(self.probe_timeout < self.probe_interval, "probe_timeout", "must be less than probe_interval")?;
         rule(self.probe_timeout_min <= self.probe_timeout, "probe_timeout_min", "must be at most probe_timeout")?;
-        rule((1..=64).contains(&self.strategy.fanout()), "fanout", "must be 1 to 64")?;
+        rule(
+            self.strategy.fanout().is_valid(),
+            "fanout",
+            "must be 1 to 64, or the exponent of a heavy tail 1.5 to 10",
+        )?;
         rule((1..=64).contains(&self.retransmit_multiplier), "retransmit_multiplier", "must be 1 to 64")?;
         rule(usize::from(self.indirect_probes) <= HELPERS_MAX, "indirect_probes", "must be 0 to 8")?;
         rule((1..=16).contains(&self.probe_pings), "probe_pings", "must be 1 to 16")?;

@@ -66,6 +66,7 @@ mod changes;
 pub mod config;
 pub mod coordinate;
 mod counters;
+mod fanout;
 #[cfg(test)]
 #[allow(unreachable_pub, reason = "it is a crate of its own as well")]
 #[path = "../fuzz/src/lib.rs"]
@@ -102,6 +103,7 @@ pub use address::{Address, CompactSocketAddr};
 pub use config::{ClusterTag, Config, ConfigError, Strategy, event_payload_max};
 pub use coordinate::Coordinate;
 pub use counters::Counters;
+pub use fanout::Fanout;
 pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit, Via};
 #[cfg(feature = "keyring")]
 pub use keyring::{Key, Keyring, KeyringError, Plain};

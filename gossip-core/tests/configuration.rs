@@ -37,7 +37,7 @@ fn plain(value: &str) -> String {
         Some(digits) => number(digits, 1.0),
         None => value.strip_suffix('s').and_then(|digits| number(digits, 1_000.0)),
     };
-    span(unwrapped).unwrap_or_else(|| unwrapped.replace(" { fanout:", "").replace(" }", ""))
+    span(unwrapped).unwrap_or_else(|| unwrapped.replace(" { fanout: Fixed(", " ").replace(") }", ""))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gossip_core::wire::{self, Datagram, Encoder, Item};
 use gossip_core::{
-    Command, Config, Event, EventOptions, Input, Instant, Node, Priority, QueryOptions, Setup, Strategy,
+    Command, Config, Event, EventOptions, Fanout, Input, Instant, Node, Priority, QueryOptions, Setup, Strategy,
 };
 
 const FILE: &str = "tests/data/wire-1.txt";
@@ -30,7 +30,7 @@ fn address(index: usize) -> SocketAddr {
 }
 
 fn config() -> Config {
-    Config { strategy: Strategy::PushPull { fanout: 2 }, coordinates_max: 64, ..Config::lan() }
+    Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(2) }, coordinates_max: 64, ..Config::lan() }
 }
 
 fn node(index: usize, now: Instant) -> Node<SocketAddr> {

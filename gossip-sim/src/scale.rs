@@ -17,7 +17,7 @@ mod watch;
 
 use std::time::Duration;
 
-use gossip_core::{Config, Strategy};
+use gossip_core::{Config, Fanout, Strategy};
 
 pub use phases::{Failure, run};
 
@@ -71,7 +71,7 @@ impl Scale {
 pub fn config(nodes: u32) -> Config {
     let preset = Config::lan();
     Config {
-        strategy: Strategy::PushPull { fanout: 3 },
+        strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) },
         members_max: (nodes as usize * 2).max(preset.members_max),
         // Nobody reads it, and with a hundred thousand of them it would be gigabytes.
         changes_max: 0,

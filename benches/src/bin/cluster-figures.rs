@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use benches::watch::{Watched, converged, joining};
-use gossip_core::{Config, Strategy};
+use gossip_core::{Config, Fanout, Strategy};
 
 /// What every event carries.
 const PAYLOAD: [u8; 64] = [7; 64];
@@ -80,7 +80,7 @@ fn events_under_loss(sizes: &[u32]) {
         "| N | strategy | loss | deliveries missing | repeated | at all after: median | slowest | bytes per node and event |"
     );
     println!("|---:|---|---:|---:|---:|---:|---:|---:|");
-    let eager = Config { strategy: Strategy::Eager { fanout: 3 }, ..Config::lan() };
+    let eager = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..Config::lan() };
     for &size in sizes.iter().filter(|&&size| size <= 256) {
         for (name, config) in [("push-pull 3", &Config::lan()), ("eager 3", &eager)] {
             for percent in [0_u32, 10, 25, 50] {
@@ -121,15 +121,15 @@ fn strategies(sizes: &[u32]) {
     println!("|---:|---|---:|---:|---:|");
     let lan = Config::lan();
     let configs = [
-        ("push 3", Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() }),
+        ("push 3", Config { strategy: Strategy::Push { fanout: Fanout::Fixed(3) }, ..lan.clone() }),
         (
             "push-pull 1, idle calls",
-            Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
+            Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..lan.clone() },
         ),
         ("push-pull 3", lan.clone()),
-        ("eager 3", Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() }),
-        ("eager 4", Config { strategy: Strategy::Eager { fanout: 4 }, ..lan.clone() }),
-        ("eager 6", Config { strategy: Strategy::Eager { fanout: 6 }, ..lan }),
+        ("eager 3", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..lan.clone() }),
+        ("eager 4", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(4) }, ..lan.clone() }),
+        ("eager 6", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(6) }, ..lan }),
     ];
     for &size in sizes {
         for (name, config) in &configs {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use std::vec::Vec;
 
-use gossip_core::{Command, Config, Event, EventId, Input, Instant, Node, Outcome, Setup, Strategy};
+use gossip_core::{Command, Config, Event, EventId, Fanout, Input, Instant, Node, Outcome, Setup, Strategy};
 
 use super::decode;
 use super::script::Script;
@@ -26,7 +26,11 @@ const LATENCY: Duration = Duration::from_millis(1);
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let size = u16::from(script.u8() % 3) + 2;
-    let fanout = script.u8() % 2 + 1;
+    let fanout = match script.u8() {
+        fixed @ 0..240 => Fanout::Fixed(fixed % 2 + 1),
+        240..248 => Fanout::Growing,
+        tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
+    };
     let strategy = script.pick(&[
         Strategy::PushPull { fanout },
         Strategy::Push { fanout },

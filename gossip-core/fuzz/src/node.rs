@@ -10,8 +10,8 @@ use std::vec::Vec;
 use gossip_core::member::INCARNATION_MAX;
 use gossip_core::wire::{self, Message, Sender};
 use gossip_core::{
-    Command, Config, Event, EventId, EventOptions, Input, Instant, Member, MemberState, Node, Outcome, Priority,
-    QueryOptions, Setup, SharedView, Snapshot, Strategy, event_payload_max, typed,
+    Command, Config, Event, EventId, EventOptions, Fanout, Input, Instant, Member, MemberState, Node, Outcome,
+    Priority, QueryOptions, Setup, SharedView, Snapshot, Strategy, event_payload_max, typed,
 };
 
 use super::script::{Script, World};
@@ -496,7 +496,11 @@ const SPANS: [Duration; 12] = [
 
 /// Every value that matters, mostly small, so that bounds are met.
 fn config(script: &mut Script<'_>) -> Config {
-    let fanout = script.u8() % 4 + 1;
+    let fanout = match script.u8() {
+        fixed @ 0..240 => Fanout::Fixed(fixed % 4 + 1),
+        240..248 => Fanout::Growing,
+        tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
+    };
     let strategy = script.pick(&[
         Strategy::Push { fanout },
         Strategy::PushPull { fanout },

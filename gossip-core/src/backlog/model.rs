@@ -26,8 +26,8 @@ impl Model {
             match send(slot, told + 1) {
                 Offer::Sent { last } => {
                     self.remove(slot);
-                    if !last && told + 1 < LIMIT_MAX {
-                        self.push(slot, told + 1);
+                    if !last {
+                        self.push(slot, (told + 1).min(LIMIT_MAX));
                     }
                 }
                 Offer::Skip if skips < SKIPS_MAX => skips += 1,

@@ -108,6 +108,8 @@ pub struct Node<A: Address> {
     awareness: Awareness,
     /// Datagrams sent since the last gossip round to tell events on at once.
     forwards: u16,
+    /// Parts of the gossip round that are made.
+    part: u32,
     events: VecDeque<Event<A>>,
     outgoing: Queue<A>,
     /// Events that the datagram at hand brought, by their slots.
@@ -187,6 +189,7 @@ impl<A: Address> Node<A> {
             unanswered: false,
             sync: Sync::new(),
             forwards: 0,
+            part: 0,
             timers: Timers::default(),
             outgoing: Queue::new(),
             events: VecDeque::new(),
@@ -332,9 +335,10 @@ impl<A: Address> Node<A> {
             let Some((timer, deadline)) = self.timers.take_due(now) else { break };
             match timer {
                 Timer::Gossip => {
-                    self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval));
+                    let parts = self.parts();
+                    self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval / parts));
                     self.align(now);
-                    self.on_gossip_round();
+                    self.on_gossip_round(parts);
                 }
                 Timer::ProbeRetry => self.on_probe_retry(now),
                 Timer::ProbeTimeout => self.on_probe_timeout(now, deadline),

@@ -17,17 +17,31 @@ use crate::wire::Sender;
 const LEAVE_ROUNDS: u8 = 3;
 
 /// Members that hear a goodbye in each of its rounds, at least.
-const LEAVE_FANOUT: u8 = 3;
+const LEAVE_FANOUT: u32 = 3;
+
+/// And at most.
+const LEAVE_FANOUT_MAX: u32 = 64;
 
 impl<A: Address> Node<A> {
-    pub(super) fn on_gossip_round(&mut self) {
-        self.sync.on_gossip_round();
-        self.forwards = 0;
-        if let Phase::Leaving(rounds) = self.phase {
-            self.on_leave_round(rounds);
-            return;
+    /// In how many parts this node makes its rounds.
+    pub(super) fn parts(&self) -> u32 {
+        let situation = Situation::new(&self.config, &self.members, false);
+        if matches!(self.phase, Phase::Leaving(_)) { 1 } else { situation.parts(self.config.strategy.fanout()) }
+    }
+
+    /// A round, or one of its parts.
+    pub(super) fn on_gossip_round(&mut self, parts: u32) {
+        self.part += 1;
+        if self.part >= parts {
+            self.part = 0;
+            self.sync.on_gossip_round();
+            self.forwards = 0;
+            if let Phase::Leaving(rounds) = self.phase {
+                self.on_leave_round(rounds);
+                return;
+            }
+            self.call_acquaintances();
         }
-        self.call_acquaintances();
         let situation = Situation::new(&self.config, &self.members, self.has_news());
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
         let answer = self.config.strategy.round(&situation, &mut targets);
@@ -100,8 +114,9 @@ impl<A: Address> Node<A> {
             return;
         }
         self.phase = Phase::Leaving(rounds - 1);
-        let count = self.config.strategy.fanout().max(LEAVE_FANOUT);
-        self.members.random_peers(usize::from(count), None, &mut self.rng, &mut self.drawn);
+        let situation = Situation::new(&self.config, &self.members, true);
+        let count = situation.calls(self.config.strategy.fanout()).clamp(LEAVE_FANOUT, LEAVE_FANOUT_MAX);
+        self.members.random_peers(count as usize, None, &mut self.rng, &mut self.drawn);
         for i in 0..self.drawn.len() {
             let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::Leave { to });

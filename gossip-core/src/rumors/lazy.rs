@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
+use super::strategies::Told;
 use super::{Delivery, EventId, Evicted, Heard, Store};
 use crate::address::Address;
 use crate::backlog::Offer;
@@ -169,8 +170,8 @@ impl<A: Address> Rumors<A> {
     }
 
     /// Offers what is still to be told, highest priority first, of one priority least told first, each with how often it will
-    /// have been told.
-    pub(crate) fn offer(&mut self, now: Instant, send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
+    /// have been told, and for how long it was there.
+    pub(crate) fn offer(&mut self, now: Instant, send: impl FnMut(wire::Rumor<'_, A>, Told) -> Offer) {
         if let Some(store) = &mut self.store {
             store.offer(now, send);
         }

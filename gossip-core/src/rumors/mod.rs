@@ -32,6 +32,7 @@ pub(crate) use holdback::Delivery;
 use holdback::Holdback;
 pub(crate) use lazy::Rumors;
 use seen::{Seen, Start};
+use strategies::Told;
 
 /// Identity of an event: who started it, and the how-manieth of that node's events it is.
 ///
@@ -415,14 +416,14 @@ impl<A: Address> Store<A> {
     }
 
     /// Offers what is still to be told, highest priority first, of one priority least told first, each with how often it will
-    /// have been told.
-    pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, u8) -> Offer) {
+    /// have been told, and for how long it was there.
+    pub(crate) fn offer(&mut self, now: Instant, mut send: impl FnMut(wire::Rumor<'_, A>, Told) -> Offer) {
         let slots = &self.slots;
         let mut full = false;
         for class in self.classes.iter_mut().rev().flatten() {
-            class.backlog.offer(|slot, told| {
+            class.backlog.offer(|slot, times| {
                 let Some(stored) = slots[slot as usize].as_ref().filter(|_| !full) else { return Offer::Full };
-                let offer = send(stored.told(now), told);
+                let offer = send(stored.told(now), Told { times, held: now.since(stored.learnt) });
                 full = offer == Offer::Full;
                 offer
             });

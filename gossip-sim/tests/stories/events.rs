@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gossip_core::{Command, Config, InputError, Strategy, Via, event_payload_max};
+use gossip_core::{Command, Config, Fanout, InputError, Strategy, Via, event_payload_max};
 use gossip_sim::{Addresses, Journal};
 
 use crate::{Cluster, converged, newcomer};
@@ -13,11 +13,11 @@ fn strategies() -> [Config; 6] {
     let lan = Config::lan();
     [
         lan.clone(),
-        Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() },
-        Config { strategy: Strategy::Push { fanout: 3 }, ..lan.clone() },
-        Config { strategy: Strategy::Pull { fanout: 1 }, ..lan.clone() },
-        Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..lan.clone() },
-        Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: false, ..lan },
+        Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..lan.clone() },
+        Config { strategy: Strategy::Push { fanout: Fanout::Fixed(3) }, ..lan.clone() },
+        Config { strategy: Strategy::Pull { fanout: Fanout::Fixed(1) }, ..lan.clone() },
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..lan.clone() },
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: false, ..lan },
     ]
 }
 
@@ -102,7 +102,7 @@ fn a_newcomer_learns_of_the_events_that_are_still_kept() {
 
 #[test]
 fn an_eager_cluster_learns_in_latencies_what_others_learn_in_rounds() {
-    let config = Config { strategy: Strategy::Eager { fanout: 4 }, ..Config::lan() };
+    let config = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(4) }, ..Config::lan() };
     let mut cluster = converged(16, &config, 64);
     let id = cluster.start_event(1, b"event");
     // Eight hops of a millisecond, and no node's gossip round need have come.
@@ -114,7 +114,7 @@ fn an_eager_cluster_learns_in_latencies_what_others_learn_in_rounds() {
 
 #[test]
 fn the_bound_on_forwarding_holds_and_the_rounds_do_the_rest() {
-    let config = Config { strategy: Strategy::Eager { fanout: 3 }, forwards_max: 6, ..Config::lan() };
+    let config = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, forwards_max: 6, ..Config::lan() };
     let mut cluster = converged(17, &config, 16);
     let ids: Vec<_> = (0..40).map(|_| cluster.start_event(1, b"burst")).collect();
     cluster.run_for(Duration::from_millis(150));
@@ -157,7 +157,8 @@ fn a_cluster_that_was_told_everything_falls_silent() {
 
 #[test]
 fn an_idle_push_pull_cluster_calls_but_hardly_answers() {
-    let config = Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..Config::lan() };
+    let config =
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..Config::lan() };
     let mut cluster = converged(11, &config, 32);
     cluster.run_for(S(10));
     cluster.clear_stats();
@@ -168,7 +169,8 @@ fn an_idle_push_pull_cluster_calls_but_hardly_answers() {
 
 #[test]
 fn push_pull_spreads_by_both_halves_and_hops_are_counted() {
-    let config = Config { strategy: Strategy::PushPull { fanout: 1 }, idle_calls: true, ..Config::lan() };
+    let config =
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..Config::lan() };
     let mut cluster = converged(12, &config, 64);
     for _ in 0..10 {
         cluster.start_event(1, b"event");
@@ -183,7 +185,7 @@ fn push_pull_spreads_by_both_halves_and_hops_are_counted() {
 
 #[test]
 fn under_pull_nobody_is_told_by_a_call() {
-    let config = Config { strategy: Strategy::Pull { fanout: 1 }, ..Config::lan() };
+    let config = Config { strategy: Strategy::Pull { fanout: Fanout::Fixed(1) }, ..Config::lan() };
     let mut cluster = converged(21, &config, 64);
     let id = cluster.start_event(1, b"event");
     // Ten rounds. In theory (log2 n + log2 ln n) eight do.

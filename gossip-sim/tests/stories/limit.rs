@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gossip_core::{Config, Strategy};
+use gossip_core::{Config, Fanout, Strategy};
 
 use crate::converged;
 
@@ -10,7 +10,7 @@ const S: fn(u64) -> Duration = Duration::from_secs;
 
 #[test]
 fn the_limit_holds_under_a_flood_and_nobody_is_taken_for_dead() {
-    for strategy in [Strategy::PushPull { fanout: 3 }, Strategy::Eager { fanout: 3 }] {
+    for strategy in [Strategy::PushPull { fanout: Fanout::Fixed(3) }, Strategy::Eager { fanout: Fanout::Fixed(3) }] {
         let config = Config { datagrams_per_second_max: 12, strategy, ..Config::lan() };
         let mut cluster = converged(40, &config, 16);
         cluster.clear_stats();

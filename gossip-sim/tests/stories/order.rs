@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gossip_core::{Command, CommandError, Config, EventOptions, InputError, Order, Priority, Strategy};
+use gossip_core::{Command, CommandError, Config, EventOptions, Fanout, InputError, Order, Priority, Strategy};
 use gossip_sim::{Latency, NodeId};
 
 use crate::{Cluster, converged, newcomer};
@@ -25,7 +25,7 @@ fn got(cluster: &Cluster, addr: NodeId, origin: u16) -> Vec<(u64, Order)> {
 fn ordered_events_come_in_the_order_of_their_origin_under_loss() {
     // Under this loss one event in a thousand comes late.
     let lan = Config { ordered_wait: S(15), ..Config::lan() };
-    let eager = Config { strategy: Strategy::Eager { fanout: 3 }, ..lan.clone() };
+    let eager = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..lan.clone() };
     for (seed, config) in [lan, eager].into_iter().enumerate() {
         let mut cluster = converged(30 + seed as u64, &config, 24);
         cluster.set_loss(0.2);

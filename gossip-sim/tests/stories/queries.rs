@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gossip_core::wire::{Item, Message, Part, Response, Rumor, RumorKind, Terms};
 use gossip_core::{
-    Command, CommandError, Config, Counters, Event, EventId, InputError, Outcome, Priority, QueryOptions, Strategy,
-    event_payload_max,
+    Command, CommandError, Config, Counters, Event, EventId, Fanout, InputError, Outcome, Priority, QueryOptions,
+    Strategy, event_payload_max,
 };
 use gossip_sim::{Network, NodeId};
 
@@ -60,7 +60,7 @@ fn count(cluster: &Cluster, of: fn(&Counters) -> u64) -> u64 {
 
 #[test]
 fn everybody_is_asked_once_and_answers_once() {
-    for strategy in [Strategy::PushPull { fanout: 3 }, Strategy::Eager { fanout: 3 }] {
+    for strategy in [Strategy::PushPull { fanout: Fanout::Fixed(3) }, Strategy::Eager { fanout: Fanout::Fixed(3) }] {
         let mut cluster = converged(50, &Config { strategy, ..Config::lan() }, 16);
         everybody_answers(&mut cluster);
         let id = ask(&mut cluster, 3, S(5), PLAIN);
@@ -130,7 +130,8 @@ fn an_answer_may_take_its_time_but_not_more() {
 
 #[test]
 fn who_asked_and_crashed_is_not_answered_for_ever() {
-    let mut cluster = converged(55, &Config { strategy: Strategy::Eager { fanout: 4 }, ..Config::lan() }, 8);
+    let mut cluster =
+        converged(55, &Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(4) }, ..Config::lan() }, 8);
     everybody_answers(&mut cluster);
     ask(&mut cluster, 2, S(50), RECEIPTS);
     cluster.crash(2);
@@ -157,7 +158,8 @@ fn who_leaves_closes_what_it_asked() {
 
 #[test]
 fn the_answers_of_many_do_not_come_in_one_instant() {
-    let config = Config { answers_per_second_max: 50, strategy: Strategy::Eager { fanout: 4 }, ..Config::lan() };
+    let config =
+        Config { answers_per_second_max: 50, strategy: Strategy::Eager { fanout: Fanout::Fixed(4) }, ..Config::lan() };
     let mut cluster = converged(57, &config, 150);
     everybody_answers(&mut cluster);
     let start = cluster.now();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gossip_core::{Command, Config, Strategy};
+use gossip_core::{Command, Config, Fanout, Strategy};
 use gossip_sim::NodeId;
 
 use crate::{Cluster, converged};
@@ -32,7 +32,7 @@ fn a_cluster_goes_from_one_preset_to_another_node_by_node_and_nobody_is_accused(
 
 #[test]
 fn nodes_that_beat_apart_go_on_beating_apart() {
-    let idle = Config { idle_calls: true, strategy: Strategy::PushPull { fanout: 1 }, ..Config::wan() };
+    let idle = Config { idle_calls: true, strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, ..Config::wan() };
     let mut cluster = converged(2, &idle, 40);
     let faster = Config { gossip_interval: Duration::from_secs(10), ..idle };
     (1..=40).for_each(|addr| reconfigure(&mut cluster, addr, &faster));

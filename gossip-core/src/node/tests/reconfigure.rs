@@ -8,6 +8,7 @@ use alloc::vec;
 
 use super::*;
 use crate::config::{ConfigError, event_payload_max};
+use crate::fanout::Fanout;
 use crate::io::InputError;
 use crate::wire::{Rumor, RumorKind, Terms};
 
@@ -335,7 +336,7 @@ proptest! {
                 Step::Rest(max, forwards, names) => reconfigure(&mut node, now, |config| {
                     (config.coordinates_max, config.changes_max, config.transmits_max) = (max, max, max + 1);
                     (config.forwards_max, config.names) = (forwards, names);
-                    config.strategy = crate::Strategy::Eager { fanout: 2 };
+                    config.strategy = crate::Strategy::Eager { fanout: Fanout::Fixed(2) };
                     config.awareness_max = max as u8;
                 })
                 .unwrap(),

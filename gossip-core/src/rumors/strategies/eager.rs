@@ -2,16 +2,17 @@
 
 use super::{Situation, Targets};
 use crate::address::Address;
+use crate::fanout::Fanout;
 use crate::members::Slot;
 
 pub(super) fn forward<A: Address>(
-    fanout: u8,
+    fanout: Fanout,
     situation: &Situation<'_, A>,
     except: Option<Slot>,
     targets: &mut Targets<'_>,
 ) {
     // One call tells all that a datagram brought.
     if targets.slots.is_empty() {
-        targets.random(situation, fanout, except);
+        targets.random(situation, situation.calls(fanout), except);
     }
 }

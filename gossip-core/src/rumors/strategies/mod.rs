@@ -12,13 +12,28 @@ mod push;
 mod push_pull;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::address::Address;
+use crate::backlog::LIMIT_MAX;
 use crate::config::{Config, Strategy};
-use crate::members::{Members, Slot};
+use crate::fanout::Fanout;
+use crate::members::{Members, SELF, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
 use crate::wire::{Message, Rumor};
+
+/// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
+const CALLS_AT_ONCE: u32 = 32;
+
+/// What this node did about a rumor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told {
+    /// How often it was told, this time included.
+    pub(crate) times: u8,
+    /// How long ago it was learnt.
+    pub(crate) held: Duration,
+}
 
 /// What a strategy decides upon, beside the rumor itself.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +49,23 @@ pub(crate) struct Situation<'a, A: Address> {
 impl<'a, A: Address> Situation<'a, A> {
     pub(crate) fn new(config: &'a Config, members: &'a Members<A>, news: bool) -> Self {
         let transmissions = config.retransmit_multiplier.saturating_mul(digits(members.live_count()));
-        Self { config, members, news, transmissions }
+        Self { config, members, news, transmissions: transmissions.min(LIMIT_MAX) }
+    }
+
+    /// Calls of this node in a round.
+    pub(crate) fn calls(&self, fanout: Fanout) -> u32 {
+        fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count())
+    }
+
+    /// In how many parts a round is made.
+    pub(crate) fn parts(&self, fanout: Fanout) -> u32 {
+        // Who has rounds with others together makes them at once.
+        if self.config.aligned_rounds { 1 } else { self.calls(fanout).div_ceil(CALLS_AT_ONCE) }
+    }
+
+    /// Calls of this node in one part of a round.
+    fn calls_of_part(&self, fanout: Fanout) -> u32 {
+        self.calls(fanout).div_ceil(self.parts(fanout))
     }
 }
 
@@ -47,13 +78,13 @@ pub(crate) struct Targets<'a> {
 
 impl Targets<'_> {
     /// Chooses `count` random live members instead, none of them `except`.
-    fn random<A: Address>(&mut self, situation: &Situation<'_, A>, count: u8, except: Option<Slot>) {
-        situation.members.random_peers(usize::from(count), except, self.rng, self.slots);
+    fn random<A: Address>(&mut self, situation: &Situation<'_, A>, count: u32, except: Option<Slot>) {
+        situation.members.random_peers(count as usize, except, self.rng, self.slots);
     }
 }
 
 impl Strategy {
-    /// Chooses whom to call in a round; true when they shall answer with what the caller lacks.
+    /// Chooses whom to call in a round, or in one of its parts; true when they shall answer with what the caller lacks.
     pub(crate) fn round<A: Address>(self, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
         match self {
             Self::Push { fanout } => push::round(fanout, situation, targets),
@@ -85,11 +116,19 @@ impl Strategy {
         }
     }
 
-    /// Whether a rumor that this node told `told` times is to be told again.
-    pub(crate) fn tells_again<A: Address>(self, situation: &Situation<'_, A>, _rumor: &Rumor<'_, A>, told: u8) -> bool {
-        match self {
-            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {
-                told < situation.transmissions
+    /// Whether a rumor that this node told is to be told again.
+    pub(crate) fn tells_again<A: Address>(
+        self,
+        situation: &Situation<'_, A>,
+        _rumor: &Rumor<'_, A>,
+        told: Told,
+    ) -> bool {
+        match self.fanout() {
+            Fanout::Fixed(_) => told.times < situation.transmissions,
+            // A number of times would be over in one round at a node that makes many calls: λ rounds.
+            Fanout::Growing | Fanout::HeavyTail { .. } => {
+                let rounds = u32::from(situation.config.retransmit_multiplier);
+                told.held < situation.config.gossip_interval * rounds
             }
         }
     }
@@ -109,10 +148,10 @@ mod tests {
         members
     }
 
-    const PUSH: Strategy = Strategy::Push { fanout: 3 };
-    const PULL: Strategy = Strategy::Pull { fanout: 2 };
-    const PUSH_PULL: Strategy = Strategy::PushPull { fanout: 1 };
-    const EAGER: Strategy = Strategy::Eager { fanout: 2 };
+    const PUSH: Strategy = Strategy::Push { fanout: Fanout::Fixed(3) };
+    const PULL: Strategy = Strategy::Pull { fanout: Fanout::Fixed(2) };
+    const PUSH_PULL: Strategy = Strategy::PushPull { fanout: Fanout::Fixed(1) };
+    const EAGER: Strategy = Strategy::Eager { fanout: Fanout::Fixed(2) };
 
     #[test]
     fn who_calls_when() {

@@ -5,11 +5,12 @@
 
 use super::{Situation, Targets};
 use crate::address::Address;
+use crate::fanout::Fanout;
 use crate::wire::Message;
 
-pub(super) fn round<A: Address>(fanout: u8, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
+pub(super) fn round<A: Address>(fanout: Fanout, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
     // Who lacks a rumor does not know it: everybody calls, whatever `idle_calls` says.
-    targets.random(situation, fanout, None);
+    targets.random(situation, situation.calls_of_part(fanout), None);
     true
 }
 

@@ -3,8 +3,10 @@
 
 use super::{Situation, Targets};
 use crate::address::Address;
+use crate::fanout::Fanout;
 
-pub(super) fn round<A: Address>(fanout: u8, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
-    targets.random(situation, if situation.news || situation.config.idle_calls { fanout } else { 0 }, None);
+pub(super) fn round<A: Address>(fanout: Fanout, situation: &Situation<'_, A>, targets: &mut Targets<'_>) -> bool {
+    let calls = situation.news || situation.config.idle_calls;
+    targets.random(situation, if calls { situation.calls_of_part(fanout) } else { 0 }, None);
     true
 }
