@@ -1,6 +1,9 @@
 //! The TOML form of the protocol's configuration: a preset and what differs from it.
 
-pub use gossip_core::{Config, Strategy};
+mod fanout;
+
+pub use fanout::FanoutLaw;
+pub use gossip_core::{Config, Fanout, Strategy};
 use netem::spec::Span;
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +56,9 @@ pub struct Protocol {
     /// How rumors spread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategyName>,
-    /// Calls per node and round (k).
+    /// Calls per node and round.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fanout: Option<u8>,
+    pub fanout: Option<FanoutLaw>,
     /// Whether a node calls in every round, even with nothing to tell, so that it is told (the pull of push-pull).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_calls: Option<bool>,
@@ -178,7 +181,7 @@ impl Protocol {
         self.set_times(&mut config);
         self.set_choices(&mut config);
         self.set_bounds(&mut config);
-        let fanout = self.fanout.unwrap_or_else(|| config.strategy.fanout());
+        let fanout = self.fanout.map_or_else(|| config.strategy.fanout(), |law| law.0);
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
             (Some(StrategyName::Pull), _) | (None, Strategy::Pull { .. }) => Strategy::Pull { fanout },

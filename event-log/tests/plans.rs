@@ -203,10 +203,13 @@ fn wrong_sections_are_refused_at_their_line() {
             ("[events]\nlimit = \"0s\"", "plan.toml:6: limit = 0s gives up before an event can spread"),
             ("[events]\nlimit = \"1s\"\nquiet = \"2s\"", "plan.toml:7: quiet = 2s is longer than limit = 1s"),
             ("[events]\nlimit = \"1s\"", "plan.toml:5: quiet = 1s 500ms is longer than limit = 1s"),
-            ("[protocol]\npreset = \"lan\"\nfanout = 0", "plan.toml:7: protocol: fanout must be 1 to 64"),
+            (
+                "[protocol]\npreset = \"lan\"\nfanout = 0",
+                "plan.toml:7: protocol: fanout must be 1 to 64, or the exponent of a heavy tail 1.5 to 10",
+            ),
             (
                 "[protocol]\nfanout = 300",
-                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 0 to 255",
+                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 1 to 64, \"growing\" or { heavy-tail = 2.5 }",
             ),
             ("[protocol]\ngossip_interval = \"0s\"", "plan.toml:6: protocol: gossip_interval must be 1 ms to 1 day"),
             (

@@ -279,7 +279,7 @@ mod tests {
         std::fs::write(&path, "bind = \"127.0.0.1:1\"\nname = \"file\"\nseed = 3\n[protocol]\nfanout = 2\n").unwrap();
         let config = parse(&format!("--config {} --name flag", path.display())).unwrap();
         assert_eq!((config.name.as_str(), config.seed, config.bind.port()), ("flag", 3, 1));
-        assert_eq!(config.protocol.strategy.fanout(), 2);
+        assert_eq!(config.protocol.strategy.fanout(), gossip_core::Fanout::Fixed(2));
         assert_eq!(config.orphan_timeout, Duration::from_secs(30));
 
         std::fs::write(&path, "bind = \"127.0.0.1:1\"\n\nnmae = \"typo\"\n").unwrap();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use event_log::plan::network::{Latency, Lognormal, Uniform};
 use event_log::plan::{Action, Network, Nodes, Plan, Setting};
-use event_log::protocol::{Config, Strategy};
+use event_log::protocol::{Config, Fanout, Strategy};
 use netem::spec::{Delay, Direction, Distribution, Span};
 
 use phases::Model;
@@ -30,7 +30,8 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
     let other =
         |name| Err(format!("No prediction is drawn: the model covers push-pull, and this plan's strategy is {name}."));
     let fanout = match config.strategy {
-        Strategy::PushPull { fanout } => fanout,
+        Strategy::PushPull { fanout: Fanout::Fixed(fanout) } => fanout,
+        Strategy::PushPull { .. } => return other("push-pull with a fan-out that is not fixed"),
         Strategy::Push { .. } => return other("push"),
         Strategy::Pull { .. } => return other("pull"),
         Strategy::Eager { .. } => return other("eager"),

@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use event_log::protocol::{Preset, Protocol, StrategyName};
+use event_log::protocol::{Fanout, FanoutLaw, Preset, Protocol, StrategyName};
 use gossip_core::Config;
 use netem::spec::Span;
 
@@ -58,6 +58,15 @@ fn size(draw: &mut Draw) -> u32 {
     draw.between(least, most) as u32
 }
 
+/// Mostly a few calls, now and then one of the other laws.
+fn fanout(draw: &mut Draw) -> Fanout {
+    match draw.below(10) {
+        0 => Fanout::Growing,
+        1 => Fanout::HeavyTail { beta_hundredths: draw.between(150, 350) as u16 },
+        _ => Fanout::Fixed(draw.between(1, 4) as u8),
+    }
+}
+
 /// A configuration; another one for nodes that run already keeps their `old` one's intervals within reach.
 fn protocol(draw: &mut Draw, old: Option<&Protocol>) -> Protocol {
     let mut protocol = match old {
@@ -69,7 +78,7 @@ fn protocol(draw: &mut Draw, old: Option<&Protocol>) -> Protocol {
     };
     protocol.strategy =
         Some(draw.pick(&[StrategyName::PushPull, StrategyName::Push, StrategyName::Pull, StrategyName::Eager]));
-    protocol.fanout = Some(draw.between(1, 4) as u8);
+    protocol.fanout = Some(FanoutLaw(fanout(draw)));
     if draw.chance(50) {
         detection(draw, &mut protocol);
     }

@@ -100,7 +100,7 @@ impl Bounds<'_> {
             Strategy::PushPull { .. } | Strategy::Eager { .. } => self.config.idle_calls,
         };
         let rounds = self.config.probe_interval.as_secs_f64() / self.config.gossip_interval.as_secs_f64();
-        let fanout = u32::from(self.config.strategy.fanout()).min(self.peers());
+        let fanout = self.config.strategy.fanout().calls_max(self.peers() + 1).min(self.peers());
         2.0 + 2.0 / 8.0 + 2.0 / 64.0 + if calls { 2.0 * f64::from(fanout) * rounds } else { 0.0 }
     }
 

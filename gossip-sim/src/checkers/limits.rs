@@ -99,8 +99,9 @@ impl<A: Addresses> Checker<A> for Limits {
                 continue;
             }
             let periods = passed.as_secs_f64() / config.probe_interval.as_secs_f64();
-            let most = (periods + 1.0) * initiated(config)
-                + factor(config, world.ids().count()) * (account.received as f64 + 1.0);
+            let members = world.ids().count();
+            let most = (periods + 1.0) * initiated(config, members as u32)
+                + factor(config, members) * (account.received as f64 + 1.0);
             let (sent, received) = (account.sent, account.received);
             (account.since, account.sent, account.received) = (world.now(), 0, 0);
             if sent as f64 > most {
@@ -114,13 +115,13 @@ impl<A: Addresses> Checker<A> for Limits {
 }
 
 /// I: what a node sends by itself in a period.
-fn initiated(config: &Config) -> f64 {
+fn initiated(config: &Config, members: u32) -> f64 {
     let rounds = config.probe_interval.as_secs_f64() / config.gossip_interval.as_secs_f64() + 2.0;
     let forwards = match config.strategy {
         Strategy::Eager { .. } => f64::from(config.forwards_max),
         Strategy::Push { .. } | Strategy::Pull { .. } | Strategy::PushPull { .. } => 0.0,
     };
-    rounds * (f64::from(config.strategy.fanout().max(3)) + forwards + 3.0) + 2.0 * 72.0 + 128.0
+    rounds * (f64::from(config.strategy.fanout().calls_max(members).max(3)) + forwards + 3.0) + 2.0 * 72.0 + 128.0
 }
 
 /// F: what a node sends for one input.
