@@ -34,6 +34,8 @@ pub enum StrategyName {
     PushPull,
     /// Told on when it is learnt; the rounds of push-pull repair.
     Eager,
+    /// Down a tree of ranges of the members when it is learnt; the rounds of push-pull repair.
+    SqrtTree,
 }
 
 /// The configuration of a node. Every value is optional; what is not given is the preset's. All values of [`Config`] are here;
@@ -59,6 +61,9 @@ pub struct Protocol {
     /// Calls per node and round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fanout: Option<FanoutLaw>,
+    /// Parts into which a head of the tree splits its range, at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_max: Option<u8>,
     /// Whether a node calls in every round, even with nothing to tell, so that it is told (the pull of push-pull).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_calls: Option<bool>,
@@ -182,12 +187,22 @@ impl Protocol {
         self.set_choices(&mut config);
         self.set_bounds(&mut config);
         let fanout = self.fanout.map_or_else(|| config.strategy.fanout(), |law| law.0);
+        let split_max = self.split_max.unwrap_or(match config.strategy {
+            Strategy::SqrtTree { split_max, .. } => split_max,
+            _ => SPLIT_MAX,
+        });
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
             (Some(StrategyName::Pull), _) | (None, Strategy::Pull { .. }) => Strategy::Pull { fanout },
             (Some(StrategyName::Eager), _) | (None, Strategy::Eager { .. }) => Strategy::Eager { fanout },
+            (Some(StrategyName::SqrtTree), _) | (None, Strategy::SqrtTree { .. }) => {
+                Strategy::SqrtTree { split_max, fanout }
+            }
             (Some(StrategyName::PushPull), _) | (None, Strategy::PushPull { .. }) => Strategy::PushPull { fanout },
         };
+        if self.split_max.is_some() && !matches!(config.strategy, Strategy::SqrtTree { .. }) {
+            return Err("split_max is of the strategy sqrt-tree alone".to_owned());
+        }
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }
@@ -237,6 +252,9 @@ impl Protocol {
         set(&mut config.transmits_max, self.transmits_max.map(count));
     }
 }
+
+/// What a tree's heads split into at most, if a plan does not say: three levels hold 30,000 members.
+const SPLIT_MAX: u8 = 32;
 
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {

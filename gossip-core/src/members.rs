@@ -9,6 +9,7 @@ mod check;
 #[cfg(test)]
 mod model;
 mod rebase;
+mod ring;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -110,6 +111,8 @@ pub(crate) struct Members<A: Address> {
     metadata: Option<Box<OwnMetadata>>,
     /// The names, if they are wanted.
     names: Option<Box<Names>>,
+    /// The order by identity, if it is wanted.
+    ring: Option<Box<ring::Ring>>,
     /// What distinguishes the live members from those of the view.
     digests: Digests,
     changes: Changes<A::Stored>,
@@ -150,6 +153,7 @@ impl<A: Address> Members<A> {
             live: Overlay::shared(Vec::new(), view.as_ref().map_or_else(Arc::default, |view| view.live.clone())),
             metadata: None,
             names: None,
+            ring: None,
             digests: Digests::default(),
             changes: Changes::default(),
             cycle: None,
@@ -304,6 +308,7 @@ impl<A: Address> Members<A> {
             }
         };
         self.enter(slot);
+        self.enter_ring(slot);
         self.set(slot, claim, metadata);
         slot
     }
@@ -337,6 +342,7 @@ impl<A: Address> Members<A> {
     /// Forgets a member.
     pub(crate) fn remove(&mut self, slot: Slot) {
         debug_assert_ne!(slot, SELF, "a node does not forget itself");
+        self.leave_ring(slot);
         let claim = Claim { incarnation: self.entry(slot).incarnation, state: MemberState::Left };
         self.set(slot, claim, None);
         self.rename(slot, &[]);

@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
+use core::ops::RangeInclusive;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
@@ -50,7 +51,7 @@ impl<A: Address> SharedView<A> {
         self.renewed_by(node.table())
     }
 
-    fn renewed_by(&self, members: &Members<A>) -> Self {
+    pub(crate) fn renewed_by(&self, members: &Members<A>) -> Self {
         let mut draft = Draft::successor(&self.0);
         for slot in (0..self.0.entries.len()).map(slot_of) {
             let known = self.0.addr(slot).and_then(|addr| members.find(&addr));
@@ -326,6 +327,12 @@ impl Sketches {
     /// The symbols from `first` on of what is in one of the [`BUCKETS_MAX`] buckets.
     pub(crate) fn row(&self, bucket: usize, first: u32) -> &[Symbol] {
         &self.symbols[bucket * SYMBOLS_MAX as usize..][..SYMBOLS_MAX as usize][first as usize..]
+    }
+
+    /// The members whose identities lie in a range, in their order.
+    pub(crate) fn within(&self, range: RangeInclusive<u32>) -> impl Iterator<Item = (u32, Slot)> + '_ {
+        let start = self.identities.partition_point(|&(other, _)| other < *range.start());
+        self.identities[start..].iter().take_while(move |(other, _)| other <= range.end()).copied()
     }
 
     /// The slots of the members of this identity.

@@ -35,6 +35,7 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         Strategy::Push { .. } => return other("push"),
         Strategy::Pull { .. } => return other("pull"),
         Strategy::Eager { .. } => return other("eager"),
+        Strategy::SqrtTree { .. } => return other("the √-tree"),
     };
     if !config.idle_calls {
         return Err(

@@ -72,7 +72,7 @@ pub(crate) fn encode<A: Address>(
 }
 
 fn message<'a, A: World>(script: &mut Script<'a>) -> Message<'a, A> {
-    let kind = script.u8() % 16;
+    let kind = script.u8() % 18;
     let seq = script.number() as u32;
     match kind {
         0 => Message::Ping { seq },
@@ -115,6 +115,11 @@ fn message<'a, A: World>(script: &mut Script<'a>) -> Message<'a, A> {
                 noted => Part::Noted { answer: noted == 2 },
             };
             Message::Response(Response { sequence: u64::from(seq), part })
+        }
+        15 => Message::BranchAck { seq },
+        16 => {
+            let start = seq.rotate_left(7);
+            Message::Branch { seq, start, end: start.saturating_add(seq) }
         }
         _ => Message::App { payload: script.string() },
     }

@@ -50,6 +50,7 @@ impl<A: Address> Members<A> {
         table.digests.shrink();
         table.changes = core::mem::take(&mut self.changes);
         table.keep_names(self.names.is_some());
+        table.keep_ring(self.ring.is_some());
         debug_assert_eq!(table.digest(), self.digest(), "the same members");
         *self = table;
         self.shrink();
@@ -187,12 +188,12 @@ impl<A: Address> Members<A> {
         slots
     }
 
-    fn sketched(&self) -> Option<(&View<A>, &Sketches)> {
+    pub(super) fn sketched(&self) -> Option<(&View<A>, &Sketches)> {
         let view = self.view.as_deref()?;
         Some((view, view.sketches.as_ref()?))
     }
 
-    fn differing_once(&self) -> Vec<Slot> {
+    pub(super) fn differing_once(&self) -> Vec<Slot> {
         let mut slots: Vec<Slot> = self.differing().collect();
         slots.sort_unstable();
         slots.dedup();

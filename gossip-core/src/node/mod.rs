@@ -4,7 +4,7 @@
 //!   `share` (memory in common with others);
 //! - what comes in: `receive` (what a datagram brings), `belief` (what follows when a member is held for something else);
 //! - failure detection: `failure` (probing and suspicion), `relay` (probing for others);
-//! - what goes out: `spread` (gossip rounds, goodbye), `sync` (anti-entropy), `queue` (what waits, and the limit on
+//! - what goes out: `spread` (gossip rounds, goodbye), `tree` (ranges of members told on), `sync` (anti-entropy), `queue` (what waits, and the limit on
 //!   datagrams), `transmit` (what goes into a datagram), `seal` (the keyring);
 //! - the application's part: `publish` (events and messages), `query`, `read` (what it may ask).
 
@@ -28,6 +28,7 @@ mod share;
 mod spread;
 mod sync;
 mod transmit;
+mod tree;
 mod warm;
 
 use alloc::boxed::Box;
@@ -62,6 +63,7 @@ use restore::Acquaintances;
 pub use setup::Setup;
 use sync::Sync;
 use transmit::Outgoing;
+use tree::Branches;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
@@ -147,6 +149,8 @@ pub struct Node<A: Address> {
     former: Former<A>,
     brake: Brake,
     sync: Sync<A>,
+    /// Once this node was the head of one.
+    branches: Option<Box<Branches<A>>>,
 }
 
 impl<A: Address> Node<A> {
@@ -188,6 +192,7 @@ impl<A: Address> Node<A> {
             heard: now,
             unanswered: false,
             sync: Sync::new(),
+            branches: None,
             forwards: 0,
             part: 0,
             timers: Timers::default(),
@@ -203,6 +208,7 @@ impl<A: Address> Node<A> {
         };
         node.members.changes_mut().keep(node.config.changes_max);
         node.members.keep_names(node.config.names);
+        node.members.keep_ring(node.config.strategy.keeps_ring());
         #[cfg(feature = "keyring")]
         node.sealing
             .set_keyring(&node.members.entry(SELF).addr(), setup.keyring)
@@ -338,7 +344,7 @@ impl<A: Address> Node<A> {
                     let parts = self.parts();
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval / parts));
                     self.align(now);
-                    self.on_gossip_round(parts);
+                    self.on_gossip_round(now, parts);
                 }
                 Timer::ProbeRetry => self.on_probe_retry(now),
                 Timer::ProbeTimeout => self.on_probe_timeout(now, deadline),

@@ -10,6 +10,7 @@ use crate::io::CommandError;
 use crate::members::SELF;
 use crate::options::{EventOptions, Priority};
 use crate::rumors::EventId;
+use crate::rumors::strategies::Branch;
 use crate::time::Instant;
 use crate::wire::Terms;
 
@@ -51,6 +52,9 @@ impl<A: Address> Node<A> {
         self.count_evicted(evicted);
         self.fresh.extend(kept);
         self.forward(now, None);
+        if kept.is_some() {
+            self.serve_branch(now, id, Branch::ALL);
+        }
     }
 
     /// Numbers that were heard under this node's name, from a former life or forged, are passed over: under them the event

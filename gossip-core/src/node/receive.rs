@@ -13,6 +13,7 @@ use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{SELF, Slot};
 use crate::options::Order;
+use crate::rumors::strategies::Branch;
 use crate::rumors::{Delivery, EventId, Heard, lifetime};
 use crate::sparse::push_tight;
 use crate::time::Instant;
@@ -74,6 +75,7 @@ impl<A: Address> Node<A> {
         // The dead and departed that the sender holds for alive are in no digest: an exchange tells of them like this.
         let corrects = matches!(message, Message::SyncWant { .. });
         let mut corrections = Vec::new();
+        let mut first_event = None;
         for item in items {
             match item {
                 Item::Update(update) => {
@@ -83,7 +85,10 @@ impl<A: Address> Node<A> {
                         corrections.extend(self.members.find(&update.addr).filter(gone));
                     }
                 }
-                Item::Rumor(rumor) => self.on_rumor(now, from, via, &rumor),
+                Item::Rumor(rumor) => {
+                    first_event.get_or_insert(EventId { origin: rumor.origin, sequence: rumor.sequence });
+                    self.on_rumor(now, from, via, &rumor);
+                }
                 Item::Coordinate(coordinate) => {
                     if let Some(coordinates) = self.coordinates.as_mut().filter(|_| sender_is_live) {
                         self.counters.add(u64::from(coordinates.on_told(from, coordinate)), |cold| {
@@ -95,6 +100,9 @@ impl<A: Address> Node<A> {
         }
         if !self.fresh.is_empty() {
             self.forward(now, Some(from));
+        }
+        if let (Message::Branch { seq, start, end }, Some(id)) = (message, first_event.filter(|_| sender_is_live)) {
+            self.on_branch(now, from, seq, Branch { start, end }, id);
         }
         self.on_message(now, from, &message, &sender, sender_is_live, corrections);
     }
@@ -252,7 +260,8 @@ impl<A: Address> Node<A> {
                     differ = false;
                 }
             }
-            Message::Answer | Message::Extension { .. } => {}
+            Message::Answer | Message::Branch { .. } | Message::Extension { .. } => {}
+            Message::BranchAck { seq } => self.on_branch_ack(from, seq),
             Message::Join => {
                 self.enqueue(Outgoing::Page { to: from, list: List::Members, cursor: Cursor::START });
                 differ = false;
@@ -306,7 +315,7 @@ pub(super) fn hand_over<A>(
 fn via<A>(message: &Message<'_, A>) -> Via {
     match message {
         Message::Ping { .. } | Message::Ack { .. } | Message::PingReq { .. } | Message::Nack { .. } => Via::Probe,
-        Message::Gossip { .. } | Message::Leave => Via::Push,
+        Message::Gossip { .. } | Message::Branch { .. } | Message::BranchAck { .. } | Message::Leave => Via::Push,
         Message::Answer => Via::Pull,
         Message::Join
         | Message::Members

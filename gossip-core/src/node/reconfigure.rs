@@ -61,6 +61,10 @@ impl<A: Address> Node<A> {
         if config.names != old.names {
             self.members.keep_names(config.names);
         }
+        if config.strategy.keeps_ring() != old.strategy.keeps_ring() {
+            self.members.keep_ring(config.strategy.keeps_ring());
+            self.branches = None;
+        }
         if let Some(queries) = &mut self.queries {
             self.counters.add(queries.shrink(config.queries_max), |cold| &mut cold.queries_dropped);
         }

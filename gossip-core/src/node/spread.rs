@@ -30,7 +30,7 @@ impl<A: Address> Node<A> {
     }
 
     /// A round, or one of its parts.
-    pub(super) fn on_gossip_round(&mut self, parts: u32) {
+    pub(super) fn on_gossip_round(&mut self, now: Instant, parts: u32) {
         self.part += 1;
         if self.part >= parts {
             self.part = 0;
@@ -40,6 +40,7 @@ impl<A: Address> Node<A> {
                 self.on_leave_round(rounds);
                 return;
             }
+            self.retry_branches(now);
             self.call_acquaintances();
         }
         let situation = Situation::new(&self.config, &self.members, self.has_news());

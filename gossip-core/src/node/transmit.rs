@@ -11,7 +11,8 @@ use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
 use crate::member::{MemberState, Metadata};
 use crate::members::{Members, Slot};
-use crate::rumors::strategies::Situation;
+use crate::rumors::EventId;
+use crate::rumors::strategies::{Branch, Situation};
 use crate::suspicion::Suspicion;
 use crate::sync;
 use crate::time::Instant;
@@ -45,6 +46,17 @@ pub(super) enum Outgoing<A> {
     },
     Answer {
         to: A,
+    },
+    /// An event for the head of a branch.
+    Branch {
+        to: A,
+        id: EventId<A>,
+        seq: u32,
+        branch: Branch,
+    },
+    BranchAck {
+        to: A,
+        seq: u32,
     },
     Join {
         to: A,
@@ -170,6 +182,8 @@ impl<A: Address> Node<A> {
             }
             Outgoing::Gossip { to, answer } => self.encode_plain(now, buffer, to, &Message::Gossip { answer }),
             Outgoing::Answer { to } => self.encode_plain(now, buffer, to, &Message::Answer),
+            Outgoing::Branch { to, id, seq, branch } => self.encode_branch(now, buffer, to, id, seq, branch),
+            Outgoing::BranchAck { to, seq } => self.encode_plain(now, buffer, to, &Message::BranchAck { seq }),
             Outgoing::Join { to } => self.encode_plain(now, buffer, to, &Message::Join),
             Outgoing::Leave { to } => self.encode_plain(now, buffer, to, &Message::Leave),
             Outgoing::App { to, ref payload } => self.encode_plain(now, buffer, to, &Message::App { payload }),
@@ -235,7 +249,7 @@ impl<A: Address> Node<A> {
             encoder.push(&Item::<A>::Coordinate(coordinates.own()));
         }
         if !matches!(message, Message::Join) {
-            self.push_news(now, &mut encoder, self.config.strategy.carries(message));
+            self.push_news(now, &mut encoder, self.config.strategy.carries(message), None);
         }
         if matches!(message, Message::Answer) {
             // The caller lacks something, nobody knows what: likely one of the youngest. Anti-entropy finds the others.
@@ -247,6 +261,25 @@ impl<A: Address> Node<A> {
                 skips += u8::from(!encoder.push(&Item::Rumor(rumor)));
             }
         }
+        Some(encoder.finish())
+    }
+
+    /// An event with the range of members that its head is to tell. Nothing when it was forgotten meanwhile.
+    fn encode_branch(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        to: A,
+        id: EventId<A>,
+        seq: u32,
+        branch: Branch,
+    ) -> Option<usize> {
+        let mut encoder = self.encoder(buffer, &Message::Branch { seq, start: branch.start, end: branch.end })?;
+        if !encoder.push(&Item::Rumor(self.rumors.find(now, &id)?)) {
+            return None;
+        }
+        self.push_about_receiver(&mut encoder, to);
+        self.push_news(now, &mut encoder, true, Some(id));
         Some(encoder.finish())
     }
 
@@ -262,8 +295,8 @@ impl<A: Address> Node<A> {
     }
 
     /// Rumors first, so that events are quick; they get at most half of the room while updates wait, so that a flood of
-    /// events does not stop failure detection.
-    fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool) {
+    /// events does not stop failure detection. One of them may be `there` already.
+    fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool, there: Option<EventId<A>>) {
         let Self { config, updates, rumors, members, suspicions, .. } = self;
         let situation = Situation::new(config, members, true);
         if with_rumors {
@@ -271,6 +304,9 @@ impl<A: Address> Node<A> {
             rumors.offer(now, |rumor, told| {
                 if encoder.room() < reserved + ITEM_MIN {
                     return Offer::Full;
+                }
+                if there.is_some_and(|there| (there.origin, there.sequence) == (rumor.origin, rumor.sequence)) {
+                    return Offer::Skip;
                 }
                 let last = !config.strategy.tells_again(&situation, &rumor, told);
                 if encoder.push(&Item::Rumor(rumor)) { Offer::Sent { last } } else { Offer::Skip }
@@ -401,6 +437,8 @@ impl<A: Copy> Outgoing<A> {
             | Self::Nack { to, .. }
             | Self::Gossip { to, .. }
             | Self::Answer { to }
+            | Self::Branch { to, .. }
+            | Self::BranchAck { to, .. }
             | Self::Join { to }
             | Self::Leave { to }
             | Self::SyncOpen { to }

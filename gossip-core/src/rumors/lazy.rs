@@ -188,6 +188,16 @@ impl<A: Address> Rumors<A> {
         self.store.iter().flat_map(|store| store.items())
     }
 
+    /// Whether an event is kept.
+    pub(crate) fn keeps(&self, id: &EventId<A>) -> bool {
+        self.store.as_ref().is_some_and(|store| store.keeps(id))
+    }
+
+    /// An event, if it is kept, as this node tells it.
+    pub(crate) fn find(&self, now: Instant, id: &EventId<A>) -> Option<wire::Rumor<'_, A>> {
+        self.store.as_ref()?.find(now, id)
+    }
+
     /// The event in a slot, if there is one, as this node tells it.
     pub(crate) fn told(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
         self.store.as_ref()?.told(now, slot)

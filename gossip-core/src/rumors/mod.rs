@@ -462,6 +462,16 @@ impl<A: Address> Store<A> {
         self.classes.iter().flatten().map(|class| class.bytes).sum()
     }
 
+    /// Whether an event is kept.
+    pub(crate) fn keeps(&self, id: &EventId<A>) -> bool {
+        self.index.contains_key(id)
+    }
+
+    /// An event, if it is kept, as this node tells it.
+    pub(crate) fn find(&self, now: Instant, id: &EventId<A>) -> Option<wire::Rumor<'_, A>> {
+        self.told(now, *self.index.get(id)?)
+    }
+
     /// The event in a slot, if there is one, as this node tells it.
     pub(crate) fn told(&self, now: Instant, slot: u32) -> Option<wire::Rumor<'_, A>> {
         self.slots.get(slot as usize)?.as_ref().map(|stored| stored.told(now))

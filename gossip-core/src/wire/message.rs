@@ -106,6 +106,20 @@ pub enum Message<'a, A> {
     },
     /// A word about a query.
     Response(Response<'a>),
+    /// Tell the first event that rides on this to the members whose identities lie in a range.
+    Branch {
+        /// Comes back in the acknowledgement.
+        seq: u32,
+        /// The first identity of the range.
+        start: u32,
+        /// The last, not below the first; one identity alone is the receiver's, and is not acknowledged.
+        end: u32,
+    },
+    /// That will be done.
+    BranchAck {
+        /// That of the request.
+        seq: u32,
+    },
     /// A message between applications.
     App {
         /// Theirs.
@@ -217,6 +231,8 @@ const KIND_SYNC_SKETCH: u8 = 13;
 const KIND_SYNC_MORE: u8 = 14;
 const KIND_RESPONSE: u8 = 15;
 const KIND_SYNC_WANT: u8 = 16;
+const KIND_BRANCH: u8 = 17;
+const KIND_BRANCH_ACK: u8 = 18;
 
 /// The kinds from here on are left to later versions: a length and as many bytes follow.
 pub const KIND_EXTENSION: u8 = 128;
@@ -323,6 +339,11 @@ fn read_message<'a, A: Address>(kind: u8, reader: &mut Reader<'a>) -> Option<Mes
             Message::SyncWant { identities: reader.string(STRING_MAX).filter(|bytes| bytes.len().is_multiple_of(4))? }
         }
         KIND_RESPONSE => Message::Response(Response::read(reader)?),
+        KIND_BRANCH => {
+            let (seq, start) = (reader.varint32()?, reader.u32()?);
+            Message::Branch { seq, start, end: start.checked_add(reader.varint32()?)? }
+        }
+        KIND_BRANCH_ACK => Message::BranchAck { seq: reader.varint32()? },
         KIND_APP => Message::App { payload: reader.string(STRING_MAX)? },
         _ => return None,
     })
@@ -456,6 +477,8 @@ fn kind<A>(message: &Message<'_, A>) -> u8 {
         Message::SyncSketch { .. } => KIND_SYNC_SKETCH,
         Message::SyncMore { .. } => KIND_SYNC_MORE,
         Message::SyncWant { .. } => KIND_SYNC_WANT,
+        Message::Branch { .. } => KIND_BRANCH,
+        Message::BranchAck { .. } => KIND_BRANCH_ACK,
         Message::App { .. } => KIND_APP,
         Message::Response(_) => KIND_RESPONSE,
         Message::Extension { kind, .. } => *kind,
@@ -464,7 +487,15 @@ fn kind<A>(message: &Message<'_, A>) -> u8 {
 
 fn write_message<A: Address>(writer: &mut Writer<'_>, message: &Message<'_, A>) -> Option<()> {
     match *message {
-        Message::Ping { seq } | Message::Ack { seq } | Message::Nack { seq } => writer.varint(u64::from(seq)),
+        Message::Ping { seq } | Message::Ack { seq } | Message::Nack { seq } | Message::BranchAck { seq } => {
+            writer.varint(u64::from(seq))
+        }
+        Message::Branch { seq, start, end } => {
+            writer.varint(u64::from(seq))?;
+            writer.u32(start)?;
+            // The decoder knows no range that ends before it begins.
+            writer.varint(u64::from(end.checked_sub(start)?))
+        }
         Message::PingReq { seq, ref target } => {
             writer.varint(u64::from(seq))?;
             writer.address(target)

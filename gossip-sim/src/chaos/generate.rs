@@ -76,8 +76,15 @@ fn protocol(draw: &mut Draw, old: Option<&Protocol>) -> Protocol {
             ..Protocol::default()
         },
     };
-    protocol.strategy =
-        Some(draw.pick(&[StrategyName::PushPull, StrategyName::Push, StrategyName::Pull, StrategyName::Eager]));
+    protocol.strategy = Some(draw.pick(&[
+        StrategyName::PushPull,
+        StrategyName::Push,
+        StrategyName::Pull,
+        StrategyName::Eager,
+        StrategyName::SqrtTree,
+    ]));
+    let tree = protocol.strategy == Some(StrategyName::SqrtTree);
+    protocol.split_max = tree.then(|| draw.between(2, 16) as u8);
     protocol.fanout = Some(FanoutLaw(fanout(draw)));
     if draw.chance(50) {
         detection(draw, &mut protocol);

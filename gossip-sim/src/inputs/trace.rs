@@ -237,6 +237,8 @@ impl fmt::Display for Words<'_, '_> {
                 let (of, symbols) = (1_u64 << bits.min(&63), symbols.len() / wire::SYMBOL_LEN);
                 write!(f, "SyncSketch of {} in {of} buckets, {symbols} symbols from {first} on", buckets.count_ones())
             }
+            Message::Branch { seq, start, end } => write!(f, "Branch {seq} of {start:08x}..={end:08x}"),
+            Message::BranchAck { seq } => write!(f, "BranchAck {seq}"),
             Message::App { payload } => write!(f, "App, {} bytes", payload.len()),
             Message::Extension { kind, body } => write!(f, "Extension {kind}, {} bytes", body.len()),
             // Short, and whole in their debug form.

@@ -112,6 +112,64 @@ fn an_eager_cluster_learns_in_latencies_what_others_learn_in_rounds() {
     cluster.assert_delivered_once(id);
 }
 
+const TREE: Strategy = Strategy::SqrtTree { split_max: 32, fanout: Fanout::Fixed(1) };
+
+#[test]
+fn a_tree_tells_each_member_once_in_a_few_latencies() {
+    let config = Config { strategy: TREE, ..Config::lan() };
+    let mut cluster = converged(19, &config, 200);
+    for origin in [1, 77] {
+        let before: Vec<u64> = cluster.up().map(|(_, host)| host.node.counters().events_forwarded).collect();
+        let id = cluster.start_event(origin, b"event");
+        // 15 parts of 13, 4 parts of 3 or 4, and these one by one: a millisecond each.
+        cluster.run_for(Duration::from_millis(4));
+        assert_eq!(cluster.informed(id), 200);
+        let sent: Vec<u64> = cluster.up().map(|(_, host)| host.node.counters().events_forwarded).collect();
+        let loads: Vec<u64> = sent.iter().zip(&before).map(|(after, before)| after - before).collect();
+        let total: u64 = loads.iter().sum();
+        assert!((200..=300).contains(&total), "{total} tellings, one per member and some to heads that knew");
+        assert!(loads.iter().all(|&load| load <= 32), "{loads:?}");
+        cluster.run_for(S(3));
+        cluster.assert_delivered_once(id);
+    }
+}
+
+#[test]
+fn where_a_head_is_silent_another_is_tried_and_the_rounds_mend_the_rest() {
+    let config = Config { strategy: TREE, ..Config::lan() };
+    let mut cluster = converged(20, &config, 100);
+    cluster.set_loss(0.2);
+    let ids: Vec<_> = (1..=20)
+        .map(|origin| {
+            let id = cluster.start_event(origin, b"event");
+            cluster.run_for(Duration::from_millis(500));
+            id
+        })
+        .collect();
+    cluster.run_for(S(10));
+    ids.iter().for_each(|&id| cluster.assert_delivered_once(id));
+}
+
+#[test]
+fn a_heavy_tail_and_a_growing_fanout_tell_everybody() {
+    for fanout in [Fanout::Growing, Fanout::HeavyTail { beta_hundredths: 220 }] {
+        let config = Config { strategy: Strategy::PushPull { fanout }, idle_calls: true, ..Config::lan() };
+        let mut cluster = converged(21, &config, 150);
+        cluster.run_for(S(5));
+        cluster.clear_stats();
+        cluster.run_for(S(20));
+        let members = 150;
+        let calls: u32 = cluster.up().map(|(_, host)| fanout.calls(&host.node.local(), members)).sum();
+        let expected = f64::from(calls) * 5.0 / 150.0 + 2.0;
+        let rate = cluster.stats().datagrams as f64 / 150.0 / 20.0;
+        assert!((rate / expected - 1.0).abs() < 0.05, "{rate} datagrams per node and second, expected {expected}");
+        let id = cluster.start_event(1, b"event");
+        cluster.run_for(Duration::from_millis(1_200));
+        assert_eq!(cluster.informed(id), 150, "{fanout:?}: within six rounds");
+        cluster.assert_delivered_once(id);
+    }
+}
+
 #[test]
 fn the_bound_on_forwarding_holds_and_the_rounds_do_the_rest() {
     let config = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, forwards_max: 6, ..Config::lan() };

@@ -10,6 +10,7 @@ mod eager;
 mod pull;
 mod push;
 mod push_pull;
+mod sqrt_tree;
 
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -22,6 +23,7 @@ use crate::members::{Members, SELF, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
 use crate::wire::{Message, Rumor};
+pub(crate) use sqrt_tree::Branch;
 
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
 const CALLS_AT_ONCE: u32 = 32;
@@ -89,7 +91,9 @@ impl Strategy {
         match self {
             Self::Push { fanout } => push::round(fanout, situation, targets),
             Self::Pull { fanout } => pull::round(fanout, situation, targets),
-            Self::PushPull { fanout } | Self::Eager { fanout } => push_pull::round(fanout, situation, targets),
+            Self::PushPull { fanout } | Self::Eager { fanout } | Self::SqrtTree { fanout, .. } => {
+                push_pull::round(fanout, situation, targets)
+            }
         }
     }
 
@@ -104,7 +108,7 @@ impl Strategy {
     ) {
         match self {
             Self::Eager { fanout } => eager::forward(fanout, situation, except, targets),
-            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } => {}
+            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::SqrtTree { .. } => {}
         }
     }
 
@@ -112,7 +116,7 @@ impl Strategy {
     pub(crate) fn carries<A>(self, message: &Message<'_, A>) -> bool {
         match self {
             Self::Pull { .. } => pull::carries(message),
-            Self::Push { .. } | Self::PushPull { .. } | Self::Eager { .. } => true,
+            Self::Push { .. } | Self::PushPull { .. } | Self::Eager { .. } | Self::SqrtTree { .. } => true,
         }
     }
 
@@ -123,6 +127,10 @@ impl Strategy {
         _rumor: &Rumor<'_, A>,
         told: Told,
     ) -> bool {
+        if let Self::SqrtTree { .. } = self {
+            // The tree told it: the rounds mend what was lost, and cost no more than that.
+            return told.times < situation.config.retransmit_multiplier;
+        }
         match self.fanout() {
             Fanout::Fixed(_) => told.times < situation.transmissions,
             // A number of times would be over in one round at a node that makes many calls: λ rounds.

@@ -149,6 +149,28 @@ fn golden_vectors_of_queries() {
     }
 }
 
+#[test]
+fn golden_vectors_of_branches() {
+    let sender = Sender { incarnation: 0, digest: 0 };
+    let branch = |start, end| -> Message<'static, u16> { Message::Branch { seq: 300, start, end } };
+    for (message, expected) in [
+        (branch(0x0102_0304, 0x0102_0304), "11 00 00000000 ac02 01020304 00"),
+        (branch(0, u32::MAX), "11 00 00000000 ac02 00000000 ffffffff0f"),
+        (Message::BranchAck { seq: 300 }, "12 00 00000000 ac02"),
+    ] {
+        let bytes = encode(sender, &message, &[]);
+        assert_eq!(hex(&bytes[8..]), expected.replace(' ', ""));
+        assert_eq!(decode::<u16>(&bytes, CLUSTER).unwrap().message, message);
+    }
+    // A range that goes beyond the last identity.
+    let mut forged = encode(sender, &branch(0xffff_ffff, 0xffff_ffff), &[]);
+    *forged.last_mut().unwrap() = 1;
+    reseal(&mut forged);
+    assert_eq!(decode::<u16>(&forged, CLUSTER).unwrap_err(), DecodeError::Malformed);
+    let mut buffer = [0; 64];
+    assert!(Encoder::new(&mut buffer, CLUSTER, sender, &branch(2, 1)).is_none(), "an empty range is not written");
+}
+
 fn hex(bytes: &[u8]) -> alloc::string::String {
     bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect()
 }
@@ -271,6 +293,12 @@ fn arb_message() -> impl Strategy<Value = Message<'static, u16>> {
         any::<(u64, bool)>()
             .prop_map(|(sequence, answer)| Message::Response(Response { sequence, part: Part::Noted { answer } })),
         any::<u64>().prop_map(|sequence| Message::Response(Response { sequence, part: Part::Answer(b"an answer") })),
+        any::<(u32, u32, u32)>().prop_map(|(seq, start, end)| Message::Branch {
+            seq,
+            start: start.min(end),
+            end: start.max(end)
+        }),
+        any::<u32>().prop_map(|seq| Message::BranchAck { seq }),
         Just(Message::App { payload: b"from one application to another" }),
     ]
 }
@@ -294,7 +322,7 @@ proptest! {
 
     /// Whatever decodes is exactly what encoding makes of it, and nothing panics on the way.
     #[test]
-    fn what_is_decoded_is_encoded_the_same(mut bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..18, tag: u8) {
+    fn what_is_decoded_is_encoded_the_same(mut bytes in prop::collection::vec(any::<u8>(), 0..300), kind in 0_u8..20, tag: u8) {
         if bytes.len() > 20 {
             // Lead the random bytes into the decoder instead of failing at the header.
             bytes[..4].copy_from_slice(&[MAGIC, VERSION, 0xbe, 0xef]);
