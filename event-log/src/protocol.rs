@@ -61,7 +61,7 @@ pub struct Protocol {
     /// Calls per node and round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fanout: Option<FanoutLaw>,
-    /// Parts into which a head of the tree splits its range, at most.
+    /// Parts into which a head of the √-tree splits its range, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_max: Option<u8>,
     /// Whether a node calls in every round, even with nothing to tell, so that it is told (the pull of push-pull).
@@ -200,9 +200,6 @@ impl Protocol {
             }
             (Some(StrategyName::PushPull), _) | (None, Strategy::PushPull { .. }) => Strategy::PushPull { fanout },
         };
-        if self.split_max.is_some() && !matches!(config.strategy, Strategy::SqrtTree { .. }) {
-            return Err("split_max is of the strategy sqrt-tree alone".to_owned());
-        }
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }
