@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use analysis::compare::Comparison;
+use analysis::laws;
 use analysis::load::{load, log_path};
 use analysis::report::{comparison, terminal, write};
 use analysis::study::Study;
@@ -26,6 +27,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// How rounds grow with N, from the runs of `gossip-sim kernel sweep`: laws.html, laws.md, plots.
+    Laws {
+        /// The runs, one JSON object per line.
+        runs: PathBuf,
+        /// Where to write.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Seed of the bootstrap.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Hold results against each other, run by run: comparison.html, comparison.md, plots.
     Compare {
         /// A result folder or a log.
@@ -45,6 +57,7 @@ enum Task {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (&arguments.task, &arguments.result) {
+        (Some(Task::Laws { runs, out, seed }), _) => laws(runs, out, *seed),
         (Some(Task::Compare { a, b, beside, out }), _) => compare(a, beside, b, out.as_deref()),
         (None, Some(result)) => run(result, arguments.out.as_deref()),
         (None, None) => unreachable!("one of the two is required"),
@@ -80,6 +93,21 @@ fn run(result: &Path, out: Option<&Path>) -> Result<(), String> {
     let page = write(&study, &folder).map_err(|error| error.to_string())?;
     // The report is written: a terminal that is gone is no failure.
     let _ = say(&study, &page);
+    Ok(())
+}
+
+fn laws(runs: &Path, out: &Path, seed: u64) -> Result<(), String> {
+    let place = |error: &dyn std::fmt::Display| format!("{}: {error}", runs.display());
+    let file = std::fs::File::open(runs).map_err(|error| place(&error))?;
+    let series = laws::runs::read(file).map_err(|error| place(&error))?;
+    let studies: Vec<laws::study::Study> =
+        series.into_iter().map(|series| laws::study::Study::of(series, seed)).collect();
+    let page = laws::report::write(&studies, out).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    for study in &studies {
+        text.push_str(&format!("{}: {}\n", study.series.title(), study.all.verdict().words()));
+    }
+    let _ = write!(std::io::stdout().lock(), "{text}report: {}\n", page.display());
     Ok(())
 }
 

@@ -124,7 +124,7 @@ pub fn write(study: &Study, folder: &Path) -> Result<PathBuf, ReportError> {
 }
 
 /// Writes `report` as `STEM.html` and `STEM.md` with its pictures in `plots/`, from which older ones are removed.
-fn write_pages(report: &Report, folder: &Path, stem: &str) -> Result<PathBuf, ReportError> {
+pub(crate) fn write_pages(report: &Report, folder: &Path, stem: &str) -> Result<PathBuf, ReportError> {
     let plots = folder.join("plots");
     let io = |path: &Path, source| ReportError::Io { path: path.display().to_string(), source };
     fs::create_dir_all(&plots).map_err(|source| io(&plots, source))?;

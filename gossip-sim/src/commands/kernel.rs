@@ -1,5 +1,6 @@
 //! `gossip-sim kernel`: rounds of rumor spreading on the complete graph.
 
+mod sweep;
 mod table;
 
 use std::io::Write as _;
@@ -16,6 +17,8 @@ pub(crate) enum Task {
     Run(Box<Run>),
     /// Prints rounds and traffic of all strategies by size, as Markdown.
     Table(table::Table),
+    /// Prints every run of all strategies at every decade of sizes, one JSON object per line, for `gossip-analysis laws`.
+    Sweep(sweep::Sweep),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -113,6 +116,7 @@ pub(crate) struct Run {
 pub(crate) fn run(task: Task) -> Result<ExitCode, String> {
     match task {
         Task::Run(run) => run.run(),
+        Task::Sweep(sweep) => sweep.run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
         Task::Table(table) => table.run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -130,7 +134,11 @@ impl Run {
                 MethodName::Nodes => simulate_nodes(&spec, run, &self.options(), &mut progress(&spec, run)),
             };
             let outcome = outcome.map_err(|error| error.to_string())?;
-            let line = if self.json { self.json(&spec, run, &outcome) } else { self.text(&spec, run, &outcome) };
+            let line = if self.json {
+                self.with_curve(json(&spec, run, &outcome), &outcome)
+            } else {
+                self.text(&spec, run, &outcome)
+            };
             if writeln!(out, "{line}").is_err() {
                 break;
             }
@@ -208,21 +216,25 @@ impl Run {
         line
     }
 
-    fn json(&self, spec: &Spec, run: u64, outcome: &Outcome) -> String {
-        let (reached, traffic) = (&outcome.reached, &outcome.traffic);
-        let mut value = serde_json::json!({
-            "strategy": spec.strategy.to_string(), "nodes": spec.nodes, "loss": spec.loss, "seed": spec.seed, "run": run,
-            "rounds_50": reached.half, "rounds_90": reached.ninety, "rounds_99": reached.ninety_nine,
-            "rounds_all": reached.all,
-            "copies_per_node": traffic.rumor as f64 / spec.nodes as f64,
-            "datagrams_per_node": traffic.datagrams as f64 / spec.nodes as f64,
-            "out_max": traffic.out_max, "answers_max": traffic.answers_max, "in_max": traffic.in_max,
-        });
+    fn with_curve(&self, mut value: serde_json::Value, outcome: &Outcome) -> String {
         if self.curve {
             value["informed"] = outcome.curve.clone().into();
         }
         value.to_string()
     }
+}
+
+/// A run as it is written for other programs.
+fn json(spec: &Spec, run: u64, outcome: &Outcome) -> serde_json::Value {
+    let (reached, traffic) = (&outcome.reached, &outcome.traffic);
+    serde_json::json!({
+        "strategy": spec.strategy.to_string(), "nodes": spec.nodes, "loss": spec.loss, "seed": spec.seed, "run": run,
+        "rounds_50": reached.half, "rounds_90": reached.ninety, "rounds_99": reached.ninety_nine,
+        "rounds_all": reached.all,
+        "copies_per_node": traffic.rumor as f64 / spec.nodes as f64,
+        "datagrams_per_node": traffic.datagrams as f64 / spec.nodes as f64,
+        "out_max": traffic.out_max, "answers_max": traffic.answers_max, "in_max": traffic.in_max,
+    })
 }
 
 /// Tells on standard error how far a long run is.

@@ -28,7 +28,7 @@ const SIZES: [u64; 8] =
     [100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 1_000_000_000_000, 1_000_000_000_000_000_000];
 
 /// Strategies and losses, as rows.
-fn rows() -> Vec<(Strategy, f64)> {
+pub(super) fn rows() -> Vec<(Strategy, f64)> {
     let tree = |repair| Strategy::SqrtTree { split_max: None, repair };
     vec![
         (Strategy::Push { fanout: 1 }, 0.0),
