@@ -107,7 +107,7 @@ fn laws(runs: &Path, out: &Path, seed: u64) -> Result<(), String> {
     for study in &studies {
         text.push_str(&format!("{}: {}\n", study.series.title(), study.all.verdict().words()));
     }
-    let _ = write!(std::io::stdout().lock(), "{text}report: {}\n", page.display());
+    let _ = writeln!(std::io::stdout().lock(), "{text}report: {}", page.display());
     Ok(())
 }
 

@@ -132,11 +132,10 @@ pub fn least_squares(x: &[Vec<f64>], y: &[f64], variance: &[f64]) -> Option<Fit>
         if system[column][column].abs() <= 1e-12 * scale[column] || scale[column] == 0.0 {
             return None;
         }
-        for other in (0..width).filter(|&other| other != column) {
-            let factor = system[other][column] / system[column][column];
-            for k in column..=width {
-                system[other][k] -= factor * system[column][k];
-            }
+        let pivot_row = system[column].clone();
+        for row in system.iter_mut().enumerate().filter(|(other, _)| *other != column).map(|(_, row)| row) {
+            let factor = row[column] / pivot_row[column];
+            row.iter_mut().zip(&pivot_row).for_each(|(value, pivot)| *value -= factor * pivot);
         }
     }
     let coefficients: Vec<f64> = (0..width).map(|i| system[i][width] / system[i][i]).collect();
