@@ -557,6 +557,7 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
             "leave",
             "loss",
             "mixed",
+            "peers",
             "quick",
             "reality-eager",
             "reality",

@@ -398,7 +398,7 @@ mod tests {
         let names: BTreeSet<&str> = plans.iter().flat_map(|plan| &plan.acts).map(|act| act.what.name()).collect();
         assert_eq!(names.len(), 29, "{names:?}");
         let strategies: BTreeSet<_> = plans.iter().map(|plan| plan.protocol.strategy.map(|name| name as u8)).collect();
-        assert_eq!(strategies.len(), 4);
+        assert_eq!(strategies.len(), 5);
         assert!(plans.iter().any(|plan| plan.nodes == 3) && plans.iter().any(|plan| plan.nodes > 30));
         assert!(plans.iter().any(|plan| plan.key > 0) && plans.iter().any(|plan| plan.key == 0));
     }
