@@ -276,6 +276,26 @@ pub struct FaultCounts {
     pub delay_late_sum_ns: f64,
 }
 
+impl From<&netem::Counts> for FaultCounts {
+    /// What the fault models counted; nothing of queues and timers, which are the driver's.
+    fn from(counts: &netem::Counts) -> Self {
+        Self {
+            judged_out: counts.judged_out,
+            judged_in: counts.judged_in,
+            loss_trials: counts.loss_trials,
+            loss_expected: counts.loss_expected,
+            loss_dropped: counts.loss_dropped,
+            next_dropped: counts.next_dropped,
+            sleep_dropped: counts.sleep_dropped,
+            partition_dropped: counts.partition_dropped,
+            delayed: counts.delayed,
+            delay_sum_ns: counts.delay_sum_ns,
+            delay_square_sum_ns2: counts.delay_square_sum_ns2,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a record needs of what a node tells its application; nothing for what no report looks at. The agent and the simulator
 /// write the same.
 #[must_use]

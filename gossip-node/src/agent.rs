@@ -20,6 +20,7 @@ use crate::config::AgentConfig;
 use crate::control::{self, Message};
 use crate::keyring;
 use crate::recorder::Recorder;
+use crate::reports::Reports;
 use crate::saved::SnapshotFile;
 use crate::socket::GossipSocket;
 use crate::taped::{Tape, Taped};
@@ -87,9 +88,7 @@ struct Agent {
     node: Taped,
     socket: GossipSocket,
     recorder: Recorder,
-    reports: Option<mpsc::Sender<Report>>,
-    /// Records below this number went out through `reports`.
-    reported: u64,
+    reports: Reports,
     /// Faults in force.
     faults: BTreeSet<u32>,
     buffer: Vec<u8>,
@@ -136,8 +135,7 @@ pub async fn run(config: AgentConfig) -> Result<(), AgentError> {
         node,
         socket,
         recorder: Recorder::default(),
-        reports: None,
-        reported: 0,
+        reports: Reports::default(),
         faults: BTreeSet::new(),
         buffer,
         left: false,
@@ -198,13 +196,12 @@ impl Agent {
                 message = next_message(&mut messages) => {
                     match message {
                         Message::Connected(reports) => {
-                            self.reports = Some(reports);
-                            self.reported = 0;
+                            self.reports.connected(reports);
                             orphaned_at = None;
                             Flow::Continue
                         }
                         Message::Lost => {
-                            self.reports = None;
+                            self.reports.lost();
                             orphaned_at = Some(tokio::time::Instant::now() + patience);
                             Flow::Continue
                         }
@@ -252,7 +249,7 @@ impl Agent {
                 Flow::Continue | Flow::Left => {
                     self.recorder.record(now_ns(), What::NodeStopped);
                     self.record_counts();
-                    self.send_records();
+                    self.reports.send_records(&self.recorder);
                     if let Some(saved) = &mut self.saved {
                         // The write before this one must not keep the last one out.
                         saved.finish().await;
@@ -358,12 +355,12 @@ impl Agent {
             Order::Collect { acknowledged } => {
                 self.recorder.acknowledge(acknowledged);
                 self.record_counts();
-                self.send_records();
+                self.reports.send_records(&self.recorder);
             }
             Order::View { list } => {
                 let live = self.node.node().members().filter(|member| member.state.is_live());
                 let members = if list { live.map(|member| member.addr).collect() } else { Vec::new() };
-                self.report(Report::View { alive: self.node.node().live_members(), members });
+                self.reports.send(Report::View { alive: self.node.node().live_members(), members });
             }
             Order::Stop => return Flow::Stop,
             // These are for the control connection, which does not pass them on.
@@ -376,7 +373,7 @@ impl Agent {
         let max = gossip_core::event_payload_max::<SocketAddr>(self.node.node().config());
         if payload_bytes as usize > max {
             let error = CommandError::PayloadTooLong { len: payload_bytes as usize, max };
-            self.report(Report::Refused { reason: format!("event {index}: {error}") });
+            self.reports.send(Report::Refused { reason: format!("event {index}: {error}") });
             return;
         }
         let payload = vec![0x68; payload_bytes as usize];
@@ -389,7 +386,7 @@ impl Agent {
                 self.recorder.record(at_ns, What::EventStarted { event, index, payload_bytes });
             }
             Ok(Outcome::Done) => {}
-            Err(error) => self.report(Report::Refused { reason: format!("event {index}: {error}") }),
+            Err(error) => self.reports.send(Report::Refused { reason: format!("event {index}: {error}") }),
         }
     }
 
@@ -432,29 +429,9 @@ impl Agent {
         self.recorder.record(at_ns, What::Counters { counts: named });
     }
 
-    fn send_records(&mut self) {
-        let Some(reports) = &self.reports else { return };
-        for record in self.recorder.waiting_from(self.reported) {
-            if reports.try_send(Report::Record { record: record.clone() }).is_err() {
-                warn!("the master does not take its records");
-                return;
-            }
-            self.reported = record.number + 1;
-        }
-        self.report(Report::Collected { next: self.recorder.next() });
-    }
-
-    fn report(&self, report: Report) {
-        if let Some(reports) = &self.reports
-            && let Err(error) = reports.try_send(report)
-        {
-            warn!(%error, "a report is lost");
-        }
-    }
-
     /// Waits until the master has closed the connection or acknowledged the last record, for a while.
     async fn flush(&mut self, messages: &mut Option<mpsc::Receiver<Message>>) {
-        if self.reports.is_none() {
+        if !self.reports.is_connected() {
             return;
         }
         let closed = async {

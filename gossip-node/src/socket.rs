@@ -174,21 +174,10 @@ impl GossipSocket {
     /// What the fault models did.
     #[must_use]
     pub fn fault_counts(&self) -> FaultCounts {
-        let counts = self.netem.counts();
         FaultCounts {
-            judged_out: counts.judged_out,
-            judged_in: counts.judged_in,
-            loss_trials: counts.loss_trials,
-            loss_expected: counts.loss_expected,
-            loss_dropped: counts.loss_dropped,
-            next_dropped: counts.next_dropped,
-            sleep_dropped: counts.sleep_dropped,
-            partition_dropped: counts.partition_dropped,
             queue_dropped: self.held_out.dropped() + self.held_in.dropped(),
-            delayed: counts.delayed,
-            delay_sum_ns: counts.delay_sum_ns,
-            delay_square_sum_ns2: counts.delay_square_sum_ns2,
             delay_late_sum_ns: (self.held_out.late_sum() + self.held_in.late_sum()).as_nanos() as f64,
+            ..self.netem.counts().into()
         }
     }
 

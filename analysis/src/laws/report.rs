@@ -114,7 +114,7 @@ fn verdicts(studies: &[Study]) -> Table {
             study.series.title(),
             all.verdict().words().to_owned(),
             or_none(first.zip(last), |(first, last)| format!("{:e} to {:e}", first.nodes, last.nodes)),
-            or_none(all.slope_ratio, |ratio| format!("{ratio:.2}")),
+            or_none(all.slope_ratio, |ratio| rounded(ratio, 2)),
             or_none(all.windows.first(), |window| estimate(window.b)),
             or_none(all.windows.first(), |window| estimate(window.c)),
             or_none(all.last_window(), |window| estimate(window.b)),
@@ -127,7 +127,13 @@ fn verdicts(studies: &[Study]) -> Table {
 }
 
 fn estimate((value, Interval { low, high }): (f64, Interval)) -> String {
-    format!("{value:.3} [{low:.3}, {high:.3}]").replace('-', "−")
+    format!("{} [{}, {}]", rounded(value, 3), rounded(low, 3), rounded(high, 3))
+}
+
+/// With so many decimals; what rounds to nothing has no sign.
+fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    if text.bytes().all(|byte| b"-0.".contains(&byte)) { text.replace('-', "") } else { text.replace('-', "−") }
 }
 
 fn criteria(studies: &[Study]) -> Table {

@@ -123,5 +123,5 @@ fn what_is_no_run_is_refused_with_its_line() {
     assert!(read("{".as_bytes()).expect_err("half a line").starts_with("line 1"));
     let never = first.replace("\"rounds_all\":2", "\"rounds_all\":null");
     let series = read(never.as_bytes()).expect("a run that never ended is one");
-    assert!(series[0].cells[0].runs[0].all.is_infinite() || first == never);
+    assert!(series[0].cells[0].runs[0].all.is_infinite());
 }

@@ -1,6 +1,5 @@
 //! The √-tree: telling a range of the members on, and trying another head where one did not answer.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::Node;
@@ -27,13 +26,19 @@ pub(super) struct Branches<A> {
     first: u32,
 }
 
+impl<A> Default for Branches<A> {
+    fn default() -> Self {
+        Self { pending: VecDeque::new(), first: 0 }
+    }
+}
+
 #[derive(Debug)]
 struct Pending<A> {
     id: EventId<A>,
     branch: Branch,
     head: A,
     sent: Instant,
-    /// Acknowledged, or the second try.
+    /// Whether its head acknowledged it.
     done: bool,
 }
 
@@ -50,41 +55,52 @@ impl<A: Address> Node<A> {
             for &slot in &leaves {
                 let to = self.addr_of(slot);
                 let identity = member_identity(&to);
-                self.hand_on(Outgoing::Branch { to, id, seq: 0, branch: Branch { start: identity, end: identity } });
+                let leaf = Branch { start: identity, end: identity };
+                if !self.hand_on(Outgoing::Branch { to, id, seq: 0, branch: leaf }) {
+                    break;
+                }
             }
             self.drawn = leaves;
             return;
         };
         for part in (0..parts).map(|number| branch.part(number, parts)) {
-            self.hand_branch(now, id, part, None);
+            if !self.hand_branch(now, id, part, None) {
+                break;
+            }
         }
     }
 
-    /// Hands a branch to a random head in it, but not to `silent`, who was tried.
-    fn hand_branch(&mut self, now: Instant, id: EventId<A>, branch: Branch, silent: Option<A>) {
+    /// Hands a branch to a random head in it, if there is one, but not to `silent`, who was tried. False at the bound.
+    fn hand_branch(&mut self, now: Instant, id: EventId<A>, branch: Branch, silent: Option<A>) -> bool {
         let from = branch.at((self.rng.next_u64() >> 32) as u32);
         let except = silent.and_then(|silent| self.members.find(&silent));
-        let Some(head) = self.members.successor(branch.range(), from, except) else { return };
+        let Some(head) = self.members.successor(branch.range(), from, except) else { return true };
         let to = self.addr_of(head);
-        let branches = self.branches.get_or_insert_with(|| Box::new(Branches { pending: VecDeque::new(), first: 0 }));
+        let (first, waiting) =
+            self.branches.as_ref().map_or((0, 0), |branches| (branches.first, branches.pending.len()));
         // No head is tried after the second: what it acknowledges is nobody's.
-        let mut seq = branches.first.wrapping_sub(1);
-        if silent.is_none() && branches.pending.len() < PENDING_MAX {
-            seq = branches.first.wrapping_add(branches.pending.len() as u32);
+        let tracked = silent.is_none() && waiting < PENDING_MAX;
+        let seq = if tracked { first.wrapping_add(waiting as u32) } else { first.wrapping_sub(1) };
+        if !self.hand_on(Outgoing::Branch { to, id, seq, branch }) {
+            return false;
+        }
+        if tracked {
+            let branches = self.branches.get_or_insert_default();
             branches.pending.push_back(Pending { id, branch, head: to, sent: now, done: false });
         }
-        self.hand_on(Outgoing::Branch { to, id, seq, branch });
+        true
     }
 
     /// Sends it, unless that would be too many in this round.
-    fn hand_on(&mut self, outgoing: Outgoing<A>) {
+    fn hand_on(&mut self, outgoing: Outgoing<A>) -> bool {
         if self.forwards >= self.config.forwards_max {
             self.counters.add(1, |cold| &mut cold.events_not_forwarded);
-            return;
+            return false;
         }
         self.forwards += 1;
         self.counters.events_forwarded += 1;
         self.enqueue(outgoing);
+        true
     }
 
     /// Somebody made this node the head of a branch for an event that it knows.
@@ -118,8 +134,11 @@ impl<A: Address> Node<A> {
             Some(pending)
         };
         while let Some(pending) = self.branches.as_deref_mut().and_then(overdue) {
-            if !pending.done && self.rumors.keeps(&pending.id) {
-                self.hand_branch(now, pending.id, pending.branch, Some(pending.head));
+            if !pending.done
+                && self.rumors.keeps(&pending.id)
+                && !self.hand_branch(now, pending.id, pending.branch, Some(pending.head))
+            {
+                break;
             }
         }
     }

@@ -181,7 +181,7 @@ impl Recorder {
             resident_bytes: None,
         };
         self.node(now, id, traffic);
-        self.node(now, id, What::Faults(faults.map(fault_counts).unwrap_or_default()));
+        self.node(now, id, What::Faults(faults.map(FaultCounts::from).unwrap_or_default()));
         let counts = counters.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count)).collect();
         self.node(now, id, What::Counters { counts });
     }
@@ -326,23 +326,4 @@ impl Recorder {
 /// Whether it was a node's own fault models that kept a datagram.
 fn is_own(cause: Cause) -> bool {
     matches!(cause, Cause::Asleep | Cause::Partitioned | Cause::DropNext | Cause::Loss)
-}
-
-fn fault_counts(counts: &netem::Counts) -> FaultCounts {
-    FaultCounts {
-        judged_out: counts.judged_out,
-        judged_in: counts.judged_in,
-        loss_trials: counts.loss_trials,
-        loss_expected: counts.loss_expected,
-        loss_dropped: counts.loss_dropped,
-        next_dropped: counts.next_dropped,
-        sleep_dropped: counts.sleep_dropped,
-        partition_dropped: counts.partition_dropped,
-        // There is no queue that could be full, and no timer that could be late.
-        queue_dropped: 0,
-        delayed: counts.delayed,
-        delay_sum_ns: counts.delay_sum_ns,
-        delay_square_sum_ns2: counts.delay_square_sum_ns2,
-        delay_late_sum_ns: 0.0,
-    }
 }

@@ -11,6 +11,7 @@ use event_log::record::{EventKey, MemberState, Via, What};
 use gossip_node::config::AgentConfig;
 use gossip_node::control::{self, Message};
 use gossip_node::recorder::Recorder;
+use gossip_node::reports::Reports;
 use rmpv::Value;
 use thiserror::Error;
 use tokio::process::{Child, Command};
@@ -49,8 +50,7 @@ struct Agent {
     rpc: Rpc,
     wire: Option<Wire>,
     recorder: Recorder,
-    reports: Option<mpsc::Sender<Report>>,
-    reported: u64,
+    reports: Reports,
     /// Number of the next event that starts here; unique over the lives of the address.
     next_event: u64,
     /// Faults in force.
@@ -99,8 +99,7 @@ pub(crate) async fn run(config: &AgentConfig) -> Result<(), AgentError> {
         rpc,
         wire,
         recorder: Recorder::default(),
-        reports: None,
-        reported: 0,
+        reports: Reports::default(),
         next_event: (since_1970.as_millis() as u64) << 16,
         faults: Vec::new(),
         list: false,
@@ -116,11 +115,10 @@ pub(crate) async fn run(config: &AgentConfig) -> Result<(), AgentError> {
             Some(said) = said.recv() => agent.on_said(said)?,
             message = messages.recv() => match message {
                 Some(Message::Connected(reports)) => {
-                    agent.reports = Some(reports);
-                    agent.reported = 0;
+                    agent.reports.connected(reports);
                 }
                 Some(Message::Lost) => {
-                    agent.reports = None;
+                    agent.reports.lost();
                     orphaned = tokio::time::Instant::now() + config.orphan_timeout;
                 }
                 Some(Message::Order(Order::Reject { reason })) => return Err(AgentError::Rejected(reason)),
@@ -131,7 +129,7 @@ pub(crate) async fn run(config: &AgentConfig) -> Result<(), AgentError> {
             },
             status = agent.serf.wait() => {
                 agent.recorder.record(now_ns(), What::NodeStopped);
-                agent.send_records();
+                agent.reports.send_records(&agent.recorder);
                 // The records go out while the master reads them.
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 return match status {
@@ -140,7 +138,7 @@ pub(crate) async fn run(config: &AgentConfig) -> Result<(), AgentError> {
                     Err(error) => Err(AgentError::Serf(error)),
                 };
             }
-            () = tokio::time::sleep_until(orphaned), if agent.reports.is_none() => {
+            () = tokio::time::sleep_until(orphaned), if !agent.reports.is_connected() => {
                 return Err(AgentError::Orphaned(config.orphan_timeout));
             }
             _ = signal.recv() => return Ok(()),
@@ -200,7 +198,7 @@ impl Agent {
             Order::Collect { acknowledged } => {
                 self.recorder.acknowledge(acknowledged);
                 self.record_counts();
-                self.send_records();
+                self.reports.send_records(&self.recorder);
             }
             Order::View { list } => {
                 self.list = list;
@@ -221,7 +219,7 @@ impl Agent {
                 let alive = members.iter().filter(|member| text(member, "Status") == "alive");
                 let members: Vec<SocketAddr> = alive.filter_map(address).collect();
                 let alive = members.len() as u32;
-                self.report(Report::View { alive, members: if self.list { members } else { Vec::new() } });
+                self.reports.send(Report::View { alive, members: if self.list { members } else { Vec::new() } });
             }
             Said::Answer { .. } => {}
             Said::Event { at_ns, body } => self.on_event(at_ns, &body),
@@ -269,29 +267,9 @@ impl Agent {
         self.recorder.record(now_ns(), traffic);
     }
 
-    fn send_records(&mut self) {
-        let Some(reports) = &self.reports else { return };
-        for record in self.recorder.waiting_from(self.reported) {
-            if reports.try_send(Report::Record { record: record.clone() }).is_err() {
-                warn!("the master does not take its records");
-                return;
-            }
-            self.reported = record.number + 1;
-        }
-        self.report(Report::Collected { next: self.recorder.next() });
-    }
-
     fn refuse(&self, reason: &str) {
         warn!(reason, "refused");
-        self.report(Report::Refused { reason: reason.to_owned() });
-    }
-
-    fn report(&self, report: Report) {
-        if let Some(reports) = &self.reports
-            && let Err(error) = reports.try_send(report)
-        {
-            warn!(%error, "a report is lost");
-        }
+        self.reports.send(Report::Refused { reason: reason.to_owned() });
     }
 }
 

@@ -31,8 +31,11 @@ impl Wire {
     /// When nft is not there or refuses.
     pub(crate) fn install(port: u16) -> io::Result<Self> {
         let both = "meta l4proto { tcp, udp } th";
+        // One that a killed life left in this namespace would count twice.
         nft(&format!(
-            "table inet {TABLE} {{
+            "table inet {TABLE}
+             delete table inet {TABLE}
+             table inet {TABLE} {{
                counter sent {{ }}
                counter received {{ }}
                chain out {{ type filter hook output priority 0; {both} sport {port} counter name sent; {both} dport {port} th sport != {port} counter name sent; }}
