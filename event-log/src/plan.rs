@@ -128,11 +128,21 @@ pub struct Events {
     pub quiet: Span,
     /// When to give up waiting for the last living node.
     pub limit: Span,
+    /// With a time, events do not wait for each other: each starts at a random moment, drawn from the seed, of its own stretch of this
+    /// length. `quiet` then follows the last start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Span>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { count: 20, payload_bytes: 64, quiet: Span::from_millis(1_500), limit: Span::from_millis(30_000) }
+        Self {
+            count: 20,
+            payload_bytes: 64,
+            quiet: Span::from_millis(1_500),
+            limit: Span::from_millis(30_000),
+            every: None,
+        }
     }
 }
 

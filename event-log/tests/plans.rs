@@ -196,9 +196,10 @@ fn wrong_sections_are_refused_at_their_line() {
         &[
             (
                 "[events]\n\ncuont = 3",
-                "plan.toml:7: cuont = 3: unknown key `cuont`, expected one of `count`, `payload_bytes`, `quiet`, `limit`",
+                "plan.toml:7: cuont = 3: unknown key `cuont`, expected one of `count`, `payload_bytes`, `quiet`, `limit`, `every`",
             ),
             ("[events]\ncount = 0", "plan.toml:6: count = 0 must be 1 to 100000"),
+            ("[events]\nevery = \"0s\"", "plan.toml:6: every = 0s starts all events at once"),
             ("[events]\ncount = 100001", "plan.toml:6: count = 100001 must be 1 to 100000"),
             ("[events]\nlimit = \"0s\"", "plan.toml:6: limit = 0s gives up before an event can spread"),
             ("[events]\nlimit = \"1s\"\nquiet = \"2s\"", "plan.toml:7: quiet = 2s is longer than limit = 1s"),

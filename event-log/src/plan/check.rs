@@ -161,6 +161,9 @@ fn events(plan: &Plan) -> Result<(), Fail> {
         let message = format!("quiet = {} is longer than limit = {}", events.quiet, events.limit);
         return fail(path!["events", "quiet"], message);
     }
+    if events.every.is_some_and(|every| every.get().is_zero()) {
+        return fail(path!["events", "every"], "every = 0s starts all events at once");
+    }
     let config = plan.protocol.config().or_else(|message| {
         // The message begins with the name of the value; one that is not in the file leads to the section.
         let key = message.split([' ', ':']).next().unwrap_or_default().to_owned();

@@ -1,9 +1,11 @@
-//! Which node starts an event.
+//! Which node starts an event, and when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::RunKey;
+use rand_core::Rng as _;
+
 use super::schedule::{Strike, below, is_exclusive, stream};
 
 /// Chooses the origin of event `index` among `eligible` (sorted names): none when there is nobody.
@@ -16,6 +18,20 @@ pub fn choose<'a>(seed: u64, key: &RunKey, index: u32, eligible: &[&'a str]) -> 
     }
     let mut rng = stream(seed, key, &format!("origin/{index}"));
     Some(eligible[below(&mut rng, eligible.len())])
+}
+
+/// A random part of `stretch` for event `index`.
+#[must_use]
+pub fn phase(seed: u64, key: &RunKey, index: u32, stretch: Duration) -> Duration {
+    let mut rng = stream(seed, key, &format!("phase/{index}"));
+    let nanos = (u128::from(rng.next_u64()) * stretch.as_nanos()) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).expect("a part of a time that a plan can hold"))
+}
+
+/// When event `index` starts after the run's first moment, where events do not wait for each other.
+#[must_use]
+pub fn start(seed: u64, key: &RunKey, index: u32, every: Duration) -> Duration {
+    every * index + phase(seed, key, index, every)
 }
 
 /// The nodes that sleep, leave, crash or are cut off within the time from `since` to `until` of the run.
@@ -54,6 +70,18 @@ mod tests {
         let sequence = |seed| (0..20).map(|index| choose(seed, &key(), index, &eligible)).collect::<Vec<_>>();
         assert_eq!(sequence(5), sequence(5));
         assert_ne!(sequence(5), sequence(6));
+    }
+
+    #[test]
+    fn each_event_starts_within_its_own_stretch_at_any_moment_of_it() {
+        let every = Duration::from_millis(100);
+        let parts: Vec<Duration> = (0..1_000).map(|index| start(1, &key(), index, every) - every * index).collect();
+        assert!(parts.iter().all(|&part| part < every));
+        // Mean of 1,000 uniform draws: 50 ms; four standard deviations are 3.7 ms.
+        let mean = parts.iter().sum::<Duration>().as_secs_f64(); // of 1,000, so in milliseconds
+        assert!((mean - 50.0).abs() < 3.7, "{mean}");
+        assert_eq!(start(1, &key(), 7, every), start(1, &key(), 7, every));
+        assert_ne!(phase(1, &key(), 7, every), phase(2, &key(), 7, every));
     }
 
     #[test]

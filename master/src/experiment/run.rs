@@ -1,4 +1,4 @@
-//! One run: events one after the other, faults at their time, and then the wait for what must still happen.
+//! One run: events one after the other or each at its time, faults at their time, and then the wait for what must still happen.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -44,9 +44,13 @@ impl<B: Backend> Conductor<B> {
         self.begin_faults().await?;
         let count = self.plan.events.count;
         self.display.phase(&format!("{count} events"), u64::from(count));
-        for index in 0..count {
-            self.run_event(&key, index, &all_strikes).await?;
-            self.display.progress(u64::from(index) + 1);
+        if let Some(every) = self.plan.events.every {
+            self.run_stream(&key, every.get(), &all_strikes).await?;
+        } else {
+            for index in 0..count {
+                self.run_event(&key, index, &all_strikes).await?;
+                self.display.progress(u64::from(index) + 1);
+            }
         }
         self.await_faults(&all_strikes).await?;
         self.end_run().await
@@ -76,29 +80,63 @@ impl<B: Backend> Conductor<B> {
 
     // ---- events ----
 
+    /// One event, waited for until all know it.
     async fn run_event(&mut self, key: &RunKey, index: u32, strikes: &[Strike]) -> Result<(), ExperimentError> {
-        let events = self.plan.events.clone();
-        let Some(origin) = self.choose_origin(key, index, strikes).await? else {
-            return self.warn(format!("event {index} was not started: no node is awake"));
-        };
-        let start = Instant::now();
-        if !self.order(&origin, Order::StartEvent { index, payload_bytes: events.payload_bytes }) {
-            return self.warn(format!("event {index} was not started: {origin} lost its connection just now"));
+        let Some(origin) = self.start_event(key, index, strikes).await? else { return Ok(()) };
+        self.await_events(&[(index, origin)], Instant::now()).await
+    }
+
+    /// All events, each at its own time, and then the wait until all know them.
+    async fn run_stream(&mut self, key: &RunKey, every: Duration, strikes: &[Strike]) -> Result<(), ExperimentError> {
+        let begin = Instant::now();
+        let mut started = Vec::new();
+        for index in 0..self.plan.events.count {
+            self.wait_until(begin + origins::start(self.plan.seed, key, index, every)).await?;
+            started.extend(self.start_event(key, index, strikes).await?.map(|origin| (index, origin)));
+            self.display.progress(u64::from(index) + 1);
         }
+        self.await_events(&started, Instant::now()).await
+    }
+
+    /// Lets a node start event `index`: which one. `None`, and a warning in the log, when nobody could.
+    async fn start_event(
+        &mut self,
+        key: &RunKey,
+        index: u32,
+        strikes: &[Strike],
+    ) -> Result<Option<String>, ExperimentError> {
+        let Some(origin) = self.choose_origin(key, index, strikes).await? else {
+            return self.warn(format!("event {index} was not started: no node is awake")).map(|()| None);
+        };
+        let payload_bytes = self.plan.events.payload_bytes;
+        if !self.order(&origin, Order::StartEvent { index, payload_bytes }) {
+            let text = format!("event {index} was not started: {origin} lost its connection just now");
+            return self.warn(text).map(|()| None);
+        }
+        Ok(Some(origin))
+    }
+
+    /// Waits until all know these events, the last of which was started at `start`, or for as long as the plan says.
+    async fn await_events(&mut self, started: &[(u32, String)], start: Instant) -> Result<(), ExperimentError> {
+        let events = self.plan.events.clone();
         // Silence: who watches now disturbs.
         self.wait_until(start + events.quiet.get()).await?;
         let deadline = start + events.limit.get();
         let mut pending = owned(&self.fleet.living());
         loop {
             self.collect(&pending).await?;
-            pending = self.ignorant_of(index, &origin);
+            let ignorant: BTreeSet<String> =
+                started.iter().flat_map(|(index, origin)| self.ignorant_of(*index, origin)).collect();
+            pending = ignorant.into_iter().collect();
             let now = Instant::now();
             if pending.is_empty() || now >= deadline {
                 break;
             }
             self.wait_until((now + COLLECT_INTERVAL).min(deadline)).await?;
         }
-        self.settle(index, &origin)?;
+        for (index, origin) in started {
+            self.settle(*index, origin)?;
+        }
         self.store.flush()?;
         Ok(())
     }

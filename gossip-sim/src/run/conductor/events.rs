@@ -1,12 +1,10 @@
-//! Event after event: somebody starts one, and it is waited for until all know it.
+//! Events, one after the other or each at its time: somebody starts one, and it is waited for until all know it.
 
 use std::time::Duration;
 
-use event_log::plan::schedule::stream;
 use event_log::plan::{node_name, origins};
 use event_log::record::What;
 use gossip_core::{Command, Outcome};
-use rand_core::Rng as _;
 
 use super::{COLLECT_INTERVAL, Conductor, Host, RunError, State};
 use crate::NodeId;
@@ -20,36 +18,67 @@ impl Conductor<'_> {
     /// Waits a random part of a gossip interval before event `index`. A master's events fall at any phase of the nodes' rounds. Here
     /// nothing would move the phase but the waits of the plan, and those may well be multiples of the interval.
     pub(super) fn fall_at_a_random_phase(&mut self, index: u32) -> Result<(), RunError> {
-        let mut rng = stream(self.plan.seed, self.key, &format!("phase/{index}"));
-        let nanos = (u128::from(rng.next_u64()) * self.config.gossip_interval.as_nanos()) >> 64;
-        self.wait_until(self.now() + Duration::from_nanos(nanos as u64))
+        let phase = origins::phase(self.plan.seed, self.key, index, self.config.gossip_interval);
+        self.wait_until(self.now() + phase)
     }
 
+    /// One event, waited for until all know it.
     pub(super) fn run_event(&mut self, index: u32) -> Result<(), RunError> {
-        let events = self.plan.events.clone();
+        let Some(started) = self.start_event(index)? else { return Ok(()) };
+        self.await_events(&[started])
+    }
+
+    /// All events, each at its own time, and then the wait until all know them.
+    pub(super) fn run_stream(&mut self, every: Duration) -> Result<(), RunError> {
+        let (begin, count) = (self.now(), self.plan.events.count);
+        let mut started = Vec::new();
+        for index in 0..count {
+            self.wait_until(begin + origins::start(self.plan.seed, self.key, index, every))?;
+            self.gauge.phase(&format!("event {} of {count}", index + 1));
+            started.extend(self.start_event(index)?);
+            self.gauge.share(f64::from(index + 1) / f64::from(count));
+        }
+        self.await_events(&started)
+    }
+
+    /// Lets a node start event `index`: its place at the recorder and when it started. `None`, and a warning in the log, when
+    /// nobody could.
+    fn start_event(&mut self, index: u32) -> Result<Option<(usize, Duration)>, RunError> {
         let Some(origin) = self.choose_origin(index)? else {
             self.warn(format!("event {index} was not started: no node is awake"));
-            return Ok(());
+            return Ok(None);
         };
         let start = self.now();
-        let payload = vec![0x68; events.payload_bytes as usize];
-        let place = match self.cluster.command(origin, Command::event(&payload)) {
+        let payload_bytes = self.plan.events.payload_bytes;
+        let payload = vec![0x68; payload_bytes as usize];
+        match self.cluster.command(origin, Command::event(&payload)) {
             Ok(Outcome::Started(id)) => {
                 let recorder = self.cluster.observer_mut();
-                recorder.started(start, origin, id, index, events.payload_bytes);
-                recorder.events() - 1
+                recorder.started(start, origin, id, index, payload_bytes);
+                Ok(Some((recorder.events() - 1, start)))
             }
             other => {
                 self.warn(format!("event {index}: {} did not start it: {other:?}", node_name(origin)));
-                return Ok(());
+                Ok(None)
             }
+        }
+    }
+
+    /// Waits until all know these events, or for as long as the plan says.
+    fn await_events(&mut self, started: &[(usize, Duration)]) -> Result<(), RunError> {
+        let Some(&(_, last)) = started.last() else { return Ok(()) };
+        let events = self.plan.events.clone();
+        self.wait_until(last + events.quiet.get())?;
+        let deadline = last + events.limit.get();
+        let unknown = |conductor: &Self, &(place, start): &(usize, Duration)| {
+            conductor.awaited(start).any(|id| !conductor.knows(place, id))
         };
-        self.wait_until(start + events.quiet.get())?;
-        let deadline = start + events.limit.get();
-        while self.now() < deadline && self.awaited(start).any(|id| !self.knows(place, id)) {
+        while self.now() < deadline && started.iter().any(|event| unknown(self, event)) {
             self.wait_until((self.now() + COLLECT_INTERVAL).min(deadline))?;
         }
-        self.settle(place, start);
+        for &(place, start) in started {
+            self.settle(place, start);
+        }
         Ok(())
     }
 

@@ -168,13 +168,17 @@ impl<'a> Conductor<'a> {
         self.fall_at_a_random_phase(0)?;
         self.begin_faults()?;
         let count = self.plan.events.count;
-        for index in 0..count {
-            self.gauge.phase(&format!("event {} of {count}", index + 1));
-            if index > 0 {
-                self.fall_at_a_random_phase(index)?;
+        if let Some(every) = self.plan.events.every {
+            self.run_stream(every.get())?;
+        } else {
+            for index in 0..count {
+                self.gauge.phase(&format!("event {} of {count}", index + 1));
+                if index > 0 {
+                    self.fall_at_a_random_phase(index)?;
+                }
+                self.run_event(index)?;
+                self.gauge.share(f64::from(index + 1) / f64::from(count));
             }
-            self.run_event(index)?;
-            self.gauge.share(f64::from(index + 1) / f64::from(count));
         }
         self.await_faults()?;
         self.end_run()
