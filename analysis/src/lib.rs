@@ -3,7 +3,7 @@
 //! This crate reads logs and nothing else: no node, no master, no clock. [`load`] turns lines into what happened;
 //! [`curves`] and [`metrics`] say what that amounts to; [`fit`] and [`theory`] hold the times against N; [`plot`] and
 //! [`report`] show it. Everything random is seeded by the log, so a log has one report. [`compare`] holds two logs
-//! against each other, with the statistics in [`twosample`]. [`laws`] reads the runs of the simulator's kernel instead.
+//! against each other, with the statistics in [`twosample`], [`goodness`] any number of them against the model. [`laws`] reads the runs of the simulator's kernel instead.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod compare;
 pub mod curves;
 pub mod export;
 pub mod fit;
+pub mod goodness;
 pub mod laws;
 pub mod load;
 pub mod metrics;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use analysis::compare::Comparison;
+use analysis::goodness::{self, CLUSTERS, Goodness};
 use analysis::laws;
 use analysis::load::{load, log_path};
 use analysis::report::{comparison, terminal, write};
@@ -38,6 +39,15 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Hold real clusters against the model without fitted parameters, strategy by strategy: goodness.html, goodness.md, plots.
+    Goodness {
+        /// Result folders or logs.
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// Where to write.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Hold results against each other, run by run: comparison.html, comparison.md, plots.
     Compare {
         /// A result folder or a log.
@@ -58,6 +68,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match (&arguments.task, &arguments.result) {
         (Some(Task::Laws { runs, out, seed }), _) => laws(runs, out, *seed),
+        (Some(Task::Goodness { results, out }), _) => goodness(results, out),
         (Some(Task::Compare { a, b, beside, out }), _) => compare(a, beside, b, out.as_deref()),
         (None, Some(result)) => run(result, arguments.out.as_deref()),
         (None, None) => unreachable!("one of the two is required"),
@@ -108,6 +119,22 @@ fn laws(runs: &Path, out: &Path, seed: u64) -> Result<(), String> {
         text.push_str(&format!("{}: {}\n", study.series.title(), study.all.verdict().words()));
     }
     let _ = writeln!(std::io::stdout().lock(), "{text}report: {}", page.display());
+    Ok(())
+}
+
+fn goodness(results: &[PathBuf], out: &Path) -> Result<(), String> {
+    let read = |path: &PathBuf| load(path).map_err(|error| error.to_string());
+    let results = results.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let judged = Goodness::of(&results, CLUSTERS, |cell| {
+        let mut line = format!("{}, N = {}, {}:", cell.strategy, cell.size, cell.setting);
+        for test in cell.tests.iter().flatten() {
+            line.push_str(&format!(" {} p = {:.3};", test.quantity.name(), test.p));
+        }
+        let _ = writeln!(std::io::stdout().lock(), "{line} {} of {} events complete", cell.complete, cell.events);
+    });
+    let page = goodness::report::write(&judged, out).map_err(|error| error.to_string())?;
+    let text = goodness::report::verdict(&judged);
+    let _ = writeln!(std::io::stdout().lock(), "{text}\nreport: {}", page.display());
     Ok(())
 }
 

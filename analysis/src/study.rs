@@ -1,7 +1,9 @@
 //! A whole log, measured: every run, and for every setting its times against N with fits and predictions.
 
+use std::net::SocketAddr;
+
 use crate::fit::{Comparison, SizeTimes, compare};
-use crate::load::Experiment;
+use crate::load::{Experiment, Run};
 use crate::metrics::RunMetrics;
 use crate::metrics::times::{SHARE_NAMES, SHARES};
 use crate::plot::slug;
@@ -125,7 +127,8 @@ fn predict(model: Model, places: &[usize], experiment: &Experiment, metrics: &[R
         .iter()
         .map(|place| {
             let size = experiment.runs[*place].key.size;
-            let simulated = simulate(&model, size, experiment.manifest.seed, name);
+            let run = &experiment.runs[*place];
+            let simulated = simulate(&model, &calls(&model, experiment, run), experiment.manifest.seed, name);
             let column = |share: usize| simulated.iter().map(|times| times[share]).collect::<Vec<f64>>();
             let each: [usize; 4] = [0, 1, 2, 3];
             PredictedSize {
@@ -140,13 +143,24 @@ fn predict(model: Model, places: &[usize], experiment: &Experiment, metrics: &[R
     Prediction { doubling_ms: model.doubling_ms(), model, sizes }
 }
 
+/// Calls in a round of each node of `run`: under a heavy tail its address decides.
+pub(crate) fn calls(model: &Model, experiment: &Experiment, run: &Run) -> Vec<u32> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    let there = experiment.stays.iter().filter(|stay| stay.present(run.from));
+    let addrs: Vec<SocketAddr> = there.map(|stay| stay.addr.unwrap_or(nowhere)).collect();
+    (0..run.key.size as usize)
+        .map(|node| model.fanout.calls(addrs.get(node).unwrap_or(&nowhere), run.key.size))
+        .collect()
+}
+
 /// Times of simulated events in the order of [`SHARES`].
-fn simulate(model: &Model, size: u32, seed: u64, name: &str) -> Vec<[f64; 4]> {
+fn simulate(model: &Model, calls: &[u32], seed: u64, name: &str) -> Vec<[f64; 4]> {
+    let size = calls.len();
     let mut rng = rng(seed, &format!("analysis/theory/{name}/{size}"));
-    (0..simulations(size))
+    (0..simulations(size as u32))
         .map(|_| {
-            let reached_ms = model.spread(size as usize, &mut rng);
-            let curve = crate::curves::Curve { event: 0, expected: size as usize, all_ms: Vec::new(), reached_ms };
+            let reached_ms = model.spread(calls, &mut rng);
+            let curve = crate::curves::Curve { event: 0, expected: size, all_ms: Vec::new(), reached_ms };
             SHARES.map(|share| curve.time_to(share))
         })
         .collect()

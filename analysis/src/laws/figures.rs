@@ -136,7 +136,12 @@ impl Lines<'_> {
 }
 
 /// Names beside the ends of their lines, pushed apart where they would cover each other.
-fn label_ends(names: &Area<'_>, plot: &Area<'_>, mut ends: Vec<((i32, i32), &String, RGBColor)>, height: i32) -> Drawn {
+pub(crate) fn label_ends(
+    names: &Area<'_>,
+    plot: &Area<'_>,
+    mut ends: Vec<((i32, i32), &String, RGBColor)>,
+    height: i32,
+) -> Drawn {
     const APART: i32 = 30;
     ends.sort_unstable_by_key(|((_, y), ..)| *y);
     let (_, top) = names.get_base_pixel();

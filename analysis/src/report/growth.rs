@@ -1,5 +1,7 @@
 //! The report's chapter on time against the number of nodes: figures, fits, what they can tell, and the prediction.
 
+use event_log::protocol::FanoutLaw;
+
 use crate::fit::{CAVEAT, Conclusion};
 use crate::metrics::times::{SHARE_NAMES, Summary};
 use crate::plot::PlotError;
@@ -148,9 +150,11 @@ fn prediction_note(setting: &SettingStudy) -> String {
                 )
             });
             format!(
-                "Rings: push-pull with random phases simulated node by node, no fitted parameter: k = {}, interval {} ms, loss {} %, one-way \
-                 latency {} ms, a probe per node every {} ms, all from the plan. It knows neither anti-entropy nor processing time.{}",
-                model.fanout,
+                "Rings: {} with random phases simulated node by node, no fitted parameter: fan-out {}, interval {} ms, loss {} %, one-way \
+                 latency {} ms, a probe per node every {} ms, an event told by a node as often as the protocol says, all from the plan. It does \
+                 not know processing time.{}",
+                model.how.name(),
+                FanoutLaw(model.fanout),
                 significant(model.interval_ms),
                 significant(model.loss * 100.0),
                 significant(model.latency_ms()),

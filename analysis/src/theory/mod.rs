@@ -5,9 +5,7 @@
 //! - [`phases`]: fixed interval, random phases, as real nodes run: the growth rate from its eigenvalue equation, and the
 //!   spread of one event node by node.
 //!
-//! A prediction is made only for what the model covers: push-pull with idle calls, undisturbed or with loss and delay at all
-//! nodes. Probes are in it as one more random call per protocol period; anti-entropy, the retransmit limit and processing
-//! time are not.
+//! A prediction is made only for what the model covers: every strategy but the √-tree, undisturbed or with loss and delay at all nodes.
 
 pub mod chain;
 pub mod phases;
@@ -16,10 +14,10 @@ use std::time::Duration;
 
 use event_log::plan::network::{Latency, Lognormal, Uniform};
 use event_log::plan::{Action, Network, Nodes, Plan, Setting};
-use event_log::protocol::{Config, Fanout, Strategy};
+use event_log::protocol::{Config, Strategy};
 use netem::spec::{Delay, Direction, Distribution, Span};
 
-use phases::Model;
+use phases::{How, Model};
 
 /// The model of `setting` under `plan`.
 ///
@@ -27,23 +25,15 @@ use phases::Model;
 /// Why there is none, as a sentence for the report.
 pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
     let config: Config = plan.protocol.config()?;
-    let other =
-        |name| Err(format!("No prediction is drawn: the model covers push-pull, and this plan's strategy is {name}."));
-    let fanout = match config.strategy {
-        Strategy::PushPull { fanout: Fanout::Fixed(fanout) } => fanout,
-        Strategy::PushPull { .. } => return other("push-pull with a fan-out that is not fixed"),
-        Strategy::Push { .. } => return other("push"),
-        Strategy::Pull { .. } => return other("pull"),
-        Strategy::Eager { .. } => return other("eager"),
-        Strategy::SqrtTree { .. } => return other("the √-tree"),
+    let how = match config.strategy {
+        Strategy::Push { .. } => How::Push,
+        Strategy::Pull { .. } => How::Pull,
+        Strategy::PushPull { .. } => How::PushPull,
+        Strategy::Eager { .. } => How::Eager,
+        Strategy::SqrtTree { .. } => {
+            return Err("No prediction is drawn: the model does not know the √-tree.".to_owned());
+        }
     };
-    if !config.idle_calls {
-        return Err(
-            "No prediction is drawn: the model is of push-pull in which everybody calls in every round, and this \
-             plan does without idle calls."
-                .to_owned(),
-        );
-    }
     if config.aligned_rounds {
         return Err(
             "No prediction is drawn: the model is of nodes whose rounds begin at random phases, and in this plan all begin \
@@ -51,12 +41,18 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
                 .to_owned(),
         );
     }
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let mut model = Model {
-        interval_ms: config.gossip_interval.as_secs_f64() * 1e3,
-        fanout: u32::from(fanout),
+        interval_ms: ms(config.gossip_interval),
+        how,
+        fanout: config.strategy.fanout(),
+        idle_calls: config.idle_calls,
+        multiplier: Some(config.retransmit_multiplier.into()),
+        forwards_max: config.forwards_max.into(),
         loss: 0.0,
         delay: None,
-        probe_ms: Some(config.probe_interval.as_secs_f64() * 1e3),
+        probe_ms: Some(ms(config.probe_interval)),
+        sync_ms: Some(ms(config.sync_interval)),
     };
     if let Some(network) = setting.network.as_ref().or(plan.network.as_ref()) {
         weather(&mut model, network)
@@ -118,6 +114,8 @@ fn weather(model: &mut Model, network: &Network) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use event_log::protocol::Fanout;
+
     use super::*;
 
     #[test]
@@ -160,5 +158,8 @@ mod tests {
         assert!(of("preset = \"lab\"\naligned_rounds = false").is_ok());
         assert!(of("idle_calls = true\naligned_rounds = true").is_err());
         assert!(of("idle_calls = true").is_ok());
+        assert!(of("strategy = \"sqrt-tree\"").expect_err("no model of it").contains("√-tree"));
+        let eager = of("strategy = \"eager\"\nfanout = 4").expect("a model");
+        assert_eq!((eager.how, eager.fanout), (How::Eager, Fanout::Fixed(4)));
     }
 }

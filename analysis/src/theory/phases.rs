@@ -1,35 +1,105 @@
 //! Fixed gossip interval, random phases: how a real cluster runs, whose nodes were not started in step.
 //!
-//! Every node calls `fanout` others once per interval T_g, at a phase of its own that is uniform and stays. A request takes the
-//! one-way latency L and carries what the caller knew when it sent; the answer takes L again and carries what the called
-//! knew when the request arrived. Each datagram is lost with probability p. Failure detection's probes carry events too: a
-//! probe and its answer are one more call to one random member, once per protocol period, at a phase of its own.
+//! Every node makes its calls once per interval T_g, at a phase of its own that is uniform and stays. A request takes the one-way
+//! latency L and carries what the caller tells; an answer takes L again and carries what the caller lacks. Each datagram is lost
+//! with probability p. What tells beside the rounds is in the model, as the protocol has it and from the plan's numbers alone:
+//!
+//! - an event is told λ·⌈log10(N + 1)⌉ times by each node, or for λ rounds where the fan-out varies (SWIM §4.1);
+//! - probes carry events: one more call to a random member per protocol period, repeated until it is answered;
+//! - eager forwarding: an event just learnt is told on at once, to as many as a round calls;
+//! - anti-entropy: a node that sees another digest than its own exchanges everything with that member, at most once per
+//!   `sync_interval` while it has news, and per gossip interval when it has none.
+//!
+//! Left out: processing time, the length of a datagram, and members that come and go.
+//!
+//! Events of one cluster share its phases and its calls: [`Model::cluster`] plays them all in one cluster, so that a statistic of a
+//! real cluster can be held against just as many simulated clusters.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
+use event_log::protocol::Fanout;
 use netem::spec::{Delay, Distribution};
 use rand_core::Rng;
 use rand_distr::Distribution as _;
 
 use crate::stats::{below, unit};
 
+/// Who tells whom when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Who has news tells it.
+    Push,
+    /// Everybody asks, in every round.
+    Pull,
+    /// Both ways of a call.
+    PushPull,
+    /// On as soon as it is learnt, and both ways of a call in rounds.
+    Eager,
+}
+
+impl How {
+    /// As plans call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Pull => "pull",
+            Self::PushPull => "push-pull",
+            Self::Eager => "eager forwarding",
+        }
+    }
+}
+
 /// A cluster as the model sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Model {
     /// T_g, milliseconds.
     pub interval_ms: f64,
-    /// k: calls per node and interval.
-    pub fanout: u32,
+    /// Who tells whom when.
+    pub how: How,
+    /// Calls per node and interval.
+    pub fanout: Fanout,
+    /// Whether nodes without news call as well.
+    pub idle_calls: bool,
+    /// λ; `None`: events are told for ever.
+    pub multiplier: Option<u32>,
+    /// Most datagrams in which a node tells events on at once, per interval.
+    pub forwards_max: u32,
     /// p: probability that one datagram is lost.
     pub loss: f64,
     /// One-way latency; none means 0.
     pub delay: Option<Delay>,
     /// SWIM's protocol period, milliseconds: every node probes one member in each. `None` leaves the probes out.
     pub probe_ms: Option<f64>,
+    /// Least time between exchanges of a node that has news, milliseconds. `None` leaves anti-entropy out.
+    pub sync_ms: Option<f64>,
 }
 
+/// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
+const CALLS_AT_ONCE: u32 = 32;
+
+/// Intervals after the last event's start at which the model gives up.
+const INTERVALS_MAX: f64 = 200.0;
+
 impl Model {
+    /// Push-pull of a fixed fan-out and nothing beside: no limit on telling, no probes, no anti-entropy, no loss, no latency.
+    #[must_use]
+    pub fn plain(interval_ms: f64, fanout: u8) -> Self {
+        Self {
+            interval_ms,
+            how: How::PushPull,
+            fanout: Fanout::Fixed(fanout),
+            idle_calls: true,
+            multiplier: None,
+            forwards_max: 64,
+            loss: 0.0,
+            delay: None,
+            probe_ms: None,
+            sync_ms: None,
+        }
+    }
+
     /// Mean one-way latency, milliseconds.
     #[must_use]
     pub fn latency_ms(&self) -> f64 {
@@ -37,39 +107,36 @@ impl Model {
     }
 
     /// How long the growth phase takes to double the informed without the probes, milliseconds: T_g·ln 2 / x. `None` where [`growth`] has no
-    /// solution.
+    /// solution, and for what is not push-pull with a fixed fan-out.
     #[must_use]
     pub fn doubling_ms(&self) -> Option<f64> {
-        let x = growth(self.fanout, self.loss, self.latency_ms() / self.interval_ms)?;
+        let (How::PushPull, true, Fanout::Fixed(fanout)) = (self.how, self.idle_calls, self.fanout) else {
+            return None;
+        };
+        let x = growth(fanout.into(), self.loss, self.latency_ms() / self.interval_ms)?;
         Some(self.interval_ms * std::f64::consts::LN_2 / x)
     }
 
-    /// One event in a cluster of `nodes`, started at node 0 at time 0: when each node learns, milliseconds, sorted. Shorter
-    /// than `nodes` when the time ran out (200 intervals).
-    pub fn spread(&self, nodes: usize, rng: &mut impl Rng) -> Vec<f64> {
-        let mut spread =
-            Spread { model: *self, learnt: vec![f64::INFINITY; nodes], queue: BinaryHeap::new(), order: 0 };
-        spread.learnt[0] = 0.0;
-        for node in 0..nodes {
-            spread.put(unit(rng) * self.interval_ms, What::Round { node, probe: false });
-            if let Some(period) = self.probe_ms {
-                spread.put(unit(rng) * period, What::Round { node, probe: true });
-            }
-        }
-        let mut left = nodes - 1;
-        while left > 0 {
-            let Some(Reverse((at, _, what))) = spread.queue.pop() else { break };
-            let at = f64::from_bits(at);
-            if at > 200.0 * self.interval_ms {
+    /// One event in a cluster whose nodes make so many calls, started at node 0: when each node learns, milliseconds after the start,
+    /// sorted. Shorter than `calls` when the time ran out (200 intervals).
+    pub fn spread(&self, calls: &[u32], rng: &mut impl Rng) -> Vec<f64> {
+        // It starts when the rounds are under way, though it be at the first moment: phases are uniform.
+        self.cluster(calls, &[(0.0, 0)], rng).pop().expect("one event, one curve")
+    }
+
+    /// Events in one cluster, each started at a time (milliseconds) by a node: for each when the nodes learn, milliseconds after
+    /// its start, sorted.
+    pub fn cluster(&self, calls: &[u32], starts: &[(f64, usize)], rng: &mut impl Rng) -> Vec<Vec<f64>> {
+        let mut cluster = Cluster::new(*self, calls, starts, rng);
+        let last = starts.iter().map(|(at, _)| *at).fold(0.0, f64::max);
+        while cluster.left > 0 {
+            let Some(Reverse(entry)) = cluster.queue.pop() else { break };
+            if entry.at > last + INTERVALS_MAX * self.interval_ms {
                 break;
             }
-            if spread.step(at, what, rng) {
-                left -= 1;
-            }
+            cluster.step(entry, rng);
         }
-        let mut times: Vec<f64> = spread.learnt.into_iter().filter(|time| time.is_finite()).collect();
-        times.sort_unstable_by(f64::total_cmp);
-        times
+        cluster.events.into_iter().map(Event::times).collect()
     }
 
     fn latency(&self, rng: &mut impl Rng) -> f64 {
@@ -86,76 +153,330 @@ impl Model {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a datagram is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Call { answer: bool },
+    Answer,
+    Ping,
+    Ack,
+}
+
+#[derive(Debug)]
 enum What {
-    Round { node: usize, probe: bool },
-    Request { from: usize, to: usize, informed: bool },
-    Answer { to: usize, informed: bool },
+    Start { event: usize },
+    Round { node: usize, part: u32 },
+    Probe { node: usize },
+    Datagram { kind: Kind, from: usize, to: usize, carried: Vec<u32> },
 }
 
-/// The state of one event's spread. The queue orders by time (the bits of a non-negative float order as it does) and then
-/// by age.
-struct Spread {
-    model: Model,
-    learnt: Vec<f64>,
-    queue: BinaryHeap<Reverse<(u64, u64, What)>>,
+/// What happens at a time; of two at one time, what was put in first.
+#[derive(Debug)]
+struct Entry {
+    at: f64,
     order: u64,
+    what: What,
 }
 
-impl Spread {
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.at.total_cmp(&other.at).then(self.order.cmp(&other.order))
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Entry {}
+
+/// One event: when each node learnt (infinite: not yet) and how often it told it.
+#[derive(Debug)]
+struct Event {
+    start: f64,
+    origin: usize,
+    learnt: Vec<f64>,
+    told: Vec<u32>,
+    /// Nodes that tell it still.
+    telling: usize,
+    informed: usize,
+}
+
+/// An event that was told often enough.
+const ENOUGH: u32 = u32::MAX;
+
+impl Event {
+    fn knows(&self, node: usize) -> bool {
+        self.learnt[node].is_finite()
+    }
+
+    fn tells(&self, node: usize) -> bool {
+        self.knows(node) && self.told[node] != ENOUGH
+    }
+
+    fn times(self) -> Vec<f64> {
+        let mut times: Vec<f64> = self.learnt.iter().filter(|at| at.is_finite()).map(|at| at - self.start).collect();
+        times.sort_unstable_by(f64::total_cmp);
+        times
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// When it opened its last exchange, and whether that came to nothing.
+    opened: f64,
+    failed: bool,
+    /// Forwards that it has left in this interval.
+    forwards: u32,
+}
+
+struct Cluster<'a> {
+    model: Model,
+    calls: &'a [u32],
+    events: Vec<Event>,
+    /// Events that somebody tells, or somebody lacks.
+    active: Vec<usize>,
+    nodes: Vec<Node>,
+    queue: BinaryHeap<Reverse<Entry>>,
+    order: u64,
+    /// Learnings that are still to come.
+    left: usize,
+    /// How often an event is told, if that is what ends its telling.
+    times: Option<u32>,
+}
+
+impl<'a> Cluster<'a> {
+    fn new(model: Model, calls: &'a [u32], starts: &[(f64, usize)], rng: &mut impl Rng) -> Self {
+        let size = calls.len();
+        let digits = (size as f64 + 1.0).log10().ceil() as u32;
+        let fixed = matches!(model.fanout, Fanout::Fixed(_));
+        let node = Node { opened: f64::NEG_INFINITY, failed: false, forwards: model.forwards_max };
+        let mut cluster = Self {
+            model,
+            calls,
+            events: Vec::with_capacity(starts.len()),
+            active: Vec::new(),
+            nodes: vec![node; size],
+            queue: BinaryHeap::new(),
+            order: 0,
+            left: starts.len() * size,
+            times: model.multiplier.filter(|_| fixed).map(|multiplier| multiplier * digits),
+        };
+        for node in 0..size {
+            cluster.put(unit(rng) * model.interval_ms, What::Round { node, part: 0 });
+            if let Some(period) = model.probe_ms {
+                cluster.put(unit(rng) * period, What::Probe { node });
+            }
+        }
+        for (event, &(start, origin)) in starts.iter().enumerate() {
+            let (learnt, told) = (vec![f64::INFINITY; size], vec![0; size]);
+            cluster.events.push(Event { start, origin, learnt, told, telling: 0, informed: 0 });
+            cluster.put(start, What::Start { event });
+        }
+        cluster
+    }
+
     fn put(&mut self, at: f64, what: What) {
         self.order += 1;
-        self.queue.push(Reverse((at.to_bits(), self.order, what)));
+        self.queue.push(Reverse(Entry { at, order: self.order, what }));
     }
 
-    /// Handles one entry; true when a node learnt.
-    fn step(&mut self, at: f64, what: What, rng: &mut impl Rng) -> bool {
+    fn step(&mut self, Entry { at, what, .. }: Entry, rng: &mut impl Rng) {
         match what {
-            What::Round { node, probe } => {
-                self.round(at, node, probe, rng);
-                false
+            What::Start { event } => {
+                self.active.push(event);
+                let origin = self.events[event].origin;
+                self.learn(at, origin, None, &[event as u32], rng);
             }
-            What::Request { from, to, informed } => {
-                let learnt = informed && self.learn(to, at);
-                if unit(rng) >= self.model.loss {
-                    let informed = self.learnt[to] <= at;
-                    let late = self.model.latency(rng);
-                    self.put(at + late, What::Answer { to: from, informed });
+            What::Round { node, part } => self.round(at, node, part, rng),
+            What::Probe { node } => {
+                if let Some(period) = self.model.probe_ms {
+                    self.put(at + period, What::Probe { node });
                 }
-                learnt
+                let to = self.other(node, rng);
+                self.probe(at, node, to, rng);
             }
-            What::Answer { to, informed } => informed && self.learn(to, at),
+            What::Datagram { kind, from, to, carried } => self.receive(at, kind, (from, to), &carried, rng),
         }
     }
 
-    fn round(&mut self, at: f64, node: usize, probe: bool, rng: &mut impl Rng) {
-        let informed = self.learnt[node] <= at;
-        let (calls, interval) = match self.model.probe_ms.filter(|_| probe) {
-            Some(period) => (1, period),
-            None => (self.model.fanout as usize, self.model.interval_ms),
-        };
-        let mut called: Vec<usize> = Vec::with_capacity(calls);
-        while called.len() < calls.min(self.learnt.len() - 1) {
-            let to = below(rng, self.learnt.len());
-            if to != node && !called.contains(&to) {
-                called.push(to);
+    fn round(&mut self, at: f64, node: usize, part: u32, rng: &mut impl Rng) {
+        let calls = self.calls[node];
+        let parts = calls.div_ceil(CALLS_AT_ONCE).max(1);
+        self.put(at + self.model.interval_ms / f64::from(parts), What::Round { node, part: (part + 1) % parts });
+        if part == 0 {
+            self.nodes[node].forwards = self.model.forwards_max;
+        }
+        let idle = self.model.how == How::Pull || (self.model.idle_calls && self.model.how != How::Push);
+        if idle || self.has_news(node) {
+            let answer = self.model.how != How::Push;
+            for to in self.others(node, None, calls.div_ceil(parts), rng) {
+                self.send(at, Kind::Call { answer }, node, to, rng);
             }
         }
-        for to in called {
-            if unit(rng) >= self.model.loss {
+    }
+
+    /// A probe, repeated until it and its answer came through. What repeats it is quick beside a round.
+    fn probe(&mut self, at: f64, node: usize, to: usize, rng: &mut impl Rng) {
+        loop {
+            let carried = self.tell(at, node);
+            if unit(rng) < self.model.loss {
+                continue;
+            }
+            let answered = unit(rng) >= self.model.loss;
+            let late = self.model.latency(rng);
+            // One whose answer is lost is a Ping that nobody answers: it carries all the same.
+            let kind = if answered { Kind::Ping } else { Kind::Ack };
+            self.put(at + late, What::Datagram { kind, from: node, to, carried });
+            if answered {
+                break;
+            }
+        }
+    }
+
+    fn receive(&mut self, at: f64, kind: Kind, (from, to): (usize, usize), carried: &[u32], rng: &mut impl Rng) {
+        self.learn(at, to, Some(from), carried, rng);
+        let differ = self.differ(from, to);
+        match kind {
+            Kind::Call { answer: true } => {
+                if differ {
+                    self.send(at, Kind::Answer, to, from, rng);
+                }
+                return;
+            }
+            Kind::Ping => {
+                let carried = self.tell(at, to);
                 let late = self.model.latency(rng);
-                self.put(at + late, What::Request { from: node, to, informed });
+                self.put(at + late, What::Datagram { kind: Kind::Ack, from: to, to: from, carried });
             }
+            Kind::Call { answer: false } | Kind::Answer | Kind::Ack => {}
         }
-        self.put(at + interval, What::Round { node, probe });
+        if differ {
+            self.exchange(at, to, from, rng);
+        }
     }
 
-    fn learn(&mut self, node: usize, at: f64) -> bool {
-        let new = self.learnt[node].is_infinite();
-        if new {
-            self.learnt[node] = at;
+    /// Anti-entropy: four datagrams, of which the third brings the one side what it lacks, and the fourth the other.
+    fn exchange(&mut self, at: f64, node: usize, peer: usize, rng: &mut impl Rng) {
+        let Some(sync_ms) = self.model.sync_ms else { return };
+        let gap = if self.has_news(node) && !self.nodes[node].failed { sync_ms } else { self.model.interval_ms };
+        if at - self.nodes[node].opened < gap {
+            return;
         }
-        new
+        let arrive = 1.0 - self.model.loss;
+        let told = unit(rng) < arrive.powi(3);
+        let answered = told && unit(rng) < arrive;
+        self.nodes[node].opened = at;
+        self.nodes[node].failed = !answered;
+        for (ok, from, to) in [(told, node, peer), (answered, peer, node)] {
+            if ok {
+                let lacks = |event: &&usize| self.events[**event].knows(from) && !self.events[**event].knows(to);
+                let carried: Vec<u32> = self.active.iter().filter(lacks).map(|event| *event as u32).collect();
+                self.learn(at, to, Some(from), &carried, rng);
+            }
+        }
+    }
+
+    fn send(&mut self, at: f64, kind: Kind, from: usize, to: usize, rng: &mut impl Rng) {
+        let carried = match kind {
+            Kind::Call { .. } if self.model.how == How::Pull => Vec::new(),
+            Kind::Answer => {
+                // All that it knows of late: what is told anyway, and the rest.
+                self.tell(at, from);
+                self.active.iter().filter(|event| self.events[**event].knows(from)).map(|event| *event as u32).collect()
+            }
+            _ => self.tell(at, from),
+        };
+        if unit(rng) >= self.model.loss {
+            let late = self.model.latency(rng);
+            self.put(at + late, What::Datagram { kind, from, to, carried });
+        }
+    }
+
+    /// What a node tells in a datagram; it counts as told.
+    fn tell(&mut self, at: f64, node: usize) -> Vec<u32> {
+        let mut carried = Vec::new();
+        let (times, multiplier) = (self.times, self.model.multiplier);
+        let held_max = multiplier.map(|rounds| f64::from(rounds) * self.model.interval_ms);
+        let mut over = false;
+        for &index in &self.active {
+            let event = &mut self.events[index];
+            if !event.tells(node) {
+                continue;
+            }
+            carried.push(index as u32);
+            event.told[node] += 1;
+            let last = match times {
+                Some(times) => event.told[node] >= times,
+                None => held_max.is_some_and(|max| at - event.learnt[node] >= max),
+            };
+            if last {
+                event.told[node] = ENOUGH;
+                event.telling -= 1;
+                over |= event.telling == 0;
+            }
+        }
+        if over {
+            let (events, size) = (&self.events, self.nodes.len());
+            self.active.retain(|event| events[*event].telling > 0 || events[*event].informed < size);
+        }
+        carried
+    }
+
+    fn learn(&mut self, at: f64, node: usize, teller: Option<usize>, carried: &[u32], rng: &mut impl Rng) {
+        let mut fresh = false;
+        for &index in carried {
+            let event = &mut self.events[index as usize];
+            if !event.knows(node) {
+                event.learnt[node] = at;
+                event.informed += 1;
+                event.telling += 1;
+                self.left -= 1;
+                fresh = true;
+            }
+        }
+        if fresh && self.model.how == How::Eager {
+            let count = self.calls[node].min(self.nodes[node].forwards);
+            self.nodes[node].forwards -= count;
+            for to in self.others(node, teller, count, rng) {
+                self.send(at, Kind::Call { answer: false }, node, to, rng);
+            }
+        }
+    }
+
+    fn has_news(&self, node: usize) -> bool {
+        self.active.iter().any(|event| self.events[*event].tells(node))
+    }
+
+    fn differ(&self, a: usize, b: usize) -> bool {
+        self.active.iter().any(|event| self.events[*event].knows(a) != self.events[*event].knows(b))
+    }
+
+    fn other(&self, node: usize, rng: &mut impl Rng) -> usize {
+        let to = below(rng, self.nodes.len() - 1);
+        to + usize::from(to >= node)
+    }
+
+    /// So many different nodes, not `node` and not `except`; fewer where there are not so many.
+    fn others(&self, node: usize, except: Option<usize>, count: u32, rng: &mut impl Rng) -> Vec<usize> {
+        let there = self.nodes.len() - 1 - usize::from(except.is_some());
+        let count = there.min(count as usize);
+        let mut chosen = Vec::with_capacity(count);
+        while chosen.len() < count {
+            let to = self.other(node, rng);
+            if Some(to) != except && !chosen.contains(&to) {
+                chosen.push(to);
+            }
+        }
+        chosen
     }
 }
 
@@ -225,10 +546,10 @@ mod tests {
     /// phase adds log2 ln-terms that change by about 0.3 T_g between these sizes, which t50 does not see.
     #[test]
     fn the_simulated_spread_grows_at_the_rate_of_the_equation() {
-        let model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms: None };
+        let model = Model::plain(100.0, 1);
         let half = |nodes: usize| {
             let mut rng = rng(5, &format!("phases/{nodes}"));
-            let times: Vec<f64> = (0..200).map(|_| model.spread(nodes, &mut rng)[nodes / 2 - 1]).collect();
+            let times: Vec<f64> = (0..200).map(|_| model.spread(&vec![1; nodes], &mut rng)[nodes / 2 - 1]).collect();
             median(&times).expect("runs")
         };
         let decade = (half(2000) - half(200)) / 100.0;
@@ -237,12 +558,12 @@ mod tests {
 
     #[test]
     fn everybody_learns_despite_loss_and_later_with_it() {
-        let mut model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms: None };
+        let mut model = Model::plain(100.0, 1);
         let last = |model: &Model| {
             let mut rng = rng(6, "loss");
             let all: Vec<f64> = (0..100)
                 .map(|_| {
-                    let times = model.spread(64, &mut rng);
+                    let times = model.spread(&[1; 64], &mut rng);
                     assert_eq!(times.len(), 64);
                     times[63]
                 })
@@ -259,9 +580,9 @@ mod tests {
     #[test]
     fn probes_help_as_much_as_they_are_frequent() {
         let half = |probe_ms| {
-            let model = Model { interval_ms: 100.0, fanout: 1, loss: 0.0, delay: None, probe_ms };
+            let model = Model { probe_ms, ..Model::plain(100.0, 1) };
             let mut rng = rng(9, "probes");
-            let times: Vec<f64> = (0..200).map(|_| model.spread(64, &mut rng)[31]).collect();
+            let times: Vec<f64> = (0..200).map(|_| model.spread(&[1; 64], &mut rng)[31]).collect();
             median(&times).expect("runs")
         };
         let (none, rare, often) = (half(None), half(Some(1e6)), half(Some(100.0)));
@@ -277,9 +598,72 @@ mod tests {
             distribution: Distribution::Fixed,
             direction: Direction::Out,
         };
-        let model = Model { interval_ms: 100.0, fanout: 3, loss: 0.0, delay: Some(delay), probe_ms: None };
-        let times = model.spread(32, &mut rng(8, "delay"));
+        let model = Model { delay: Some(delay), ..Model::plain(100.0, 3) };
+        let times = model.spread(&[3; 32], &mut rng(8, "delay"));
         assert_eq!(times[0], 0.0);
         assert!(times[1] >= 20.0, "{}", times[1]);
+    }
+
+    /// Every node tells once, one other: the path of a random mapping without fixed points, which ends where it meets itself. With k
+    /// nodes on it the next is new with probability (N − k)/(N − 1), so its mean length is Σ_k Π_{j ≤ k} (N − j)/(N − 1).
+    #[test]
+    fn a_node_tells_an_event_as_often_as_the_limit_says() {
+        let model = Model { how: How::Push, multiplier: Some(1), ..Model::plain(100.0, 1) };
+        let mut rng = rng(11, "limit");
+        // One digit: λ·⌈log10(N + 1)⌉ is 1.
+        let informed: Vec<f64> = (0..4_000).map(|_| model.spread(&[1; 9], &mut rng).len() as f64).collect();
+        let (mut mean, mut product) = (0.0, 1.0);
+        for k in 0..9 {
+            mean += product;
+            product *= (9.0 - f64::from(k + 1)) / 8.0;
+        }
+        let (got, sd) = crate::stats::mean_sd(&informed).expect("runs");
+        assert!((got - mean).abs() < 4.0 * sd / 4_000_f64.sqrt(), "{got} {mean}");
+    }
+
+    #[test]
+    fn anti_entropy_finds_whom_the_telling_missed() {
+        let model = Model { how: How::Push, multiplier: Some(1), probe_ms: Some(500.0), ..Model::plain(100.0, 1) };
+        let mut rng = rng(12, "sync");
+        let mut all = |model: &Model| (0..50).filter(|_| model.spread(&[1; 32], &mut rng).len() == 32).count();
+        assert!(all(&model) < 50);
+        assert_eq!(all(&Model { sync_ms: Some(1_000.0), ..model }), 50);
+    }
+
+    /// Whom forwarding alone reaches among many: the share r that solves 1 − r = e^(−k·r), 0.980 for k = 4, and 0.941 of k = 4 with a
+    /// quarter lost (k = 3).
+    #[test]
+    fn forwarding_reaches_the_share_of_a_branching_process_at_once() {
+        for (loss, share) in [(0.0, 0.980), (0.25, 0.941)] {
+            let model = Model { how: How::Eager, loss, idle_calls: false, ..Model::plain(1e6, 4) };
+            let mut rng = rng(13, "eager");
+            let at_once = |times: Vec<f64>| times.partition_point(|time| *time <= 1.0) as f64 / 500.0;
+            let shares: Vec<f64> = (0..60).map(|_| at_once(model.spread(&[4; 500], &mut rng))).collect();
+            // Where nothing comes of an event at its start (all of k lost, 0.4 % at a quarter) the mean would mislead.
+            let got = median(&shares).expect("runs");
+            assert!((got - share).abs() < 0.01, "{loss}: {got}");
+        }
+    }
+
+    #[test]
+    fn events_that_start_together_ride_together() {
+        let model = Model { loss: 0.2, ..Model::plain(100.0, 1) };
+        let starts = [(30.0, 3), (30.0, 3), (250.0, 5)];
+        let curves = model.cluster(&[1; 40], &starts, &mut rng(14, "together"));
+        assert_eq!(curves[0], curves[1]);
+        assert!(curves.iter().all(|curve| curve.len() == 40 && curve[0] == 0.0));
+        assert_ne!(curves[0], curves[2]);
+    }
+
+    /// A pull is told in answers alone: with two nodes it takes until the other's next call, uniform on an interval.
+    #[test]
+    fn pull_waits_for_the_call_of_who_does_not_know() {
+        let model = Model { how: How::Pull, ..Model::plain(100.0, 1) };
+        let mut rng = rng(15, "pull");
+        let waits: Vec<f64> = (0..2_000).map(|_| model.spread(&[1, 1], &mut rng)[1]).collect();
+        assert!(waits.iter().all(|wait| (0.0..100.0).contains(wait)));
+        let (mean, _) = crate::stats::mean_sd(&waits).expect("runs");
+        // Four standard errors: 4·28.9/√2000.
+        assert!((mean - 50.0).abs() < 2.6, "{mean}");
     }
 }

@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use clap::Args;
-use gossip_sim::kernel::{Detail, KernelError, Options, Outcome, Spec, simulate_chain, simulate_nodes};
+use gossip_sim::kernel::{
+    Detail, HeavyTail, KernelError, Options, Outcome, Spec, Strategy, simulate_chain, simulate_nodes,
+};
 
 use super::{json, table};
 
@@ -24,9 +26,16 @@ pub(crate) struct Sweep {
     nodes_max: u64,
 }
 
+/// What loss does to those of which an end without it is predicted, beside what the table has.
+fn losses() -> Vec<(Strategy, f64)> {
+    let push_pull = Strategy::PushPull { fanout: 1 };
+    let tail = Strategy::HeavyTail(HeavyTail::new(2.5));
+    vec![(push_pull, 0.01), (push_pull, 0.2), (Strategy::PushPullGrow, 0.2), (tail, 0.05), (tail, 0.2)]
+}
+
 impl Sweep {
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<(), String> {
-        for (strategy, loss) in table::rows() {
+        for (strategy, loss) in table::rows().into_iter().chain(losses()) {
             // Every decade from a hundred to the largest.
             for nodes in (2..=18).map(|exponent| 10_u64.pow(exponent)) {
                 let spec = Spec { strategy, nodes, loss, seed: self.seed };

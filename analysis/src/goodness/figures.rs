@@ -1,0 +1,160 @@
+//! Time against N, and against load, for all strategies under one setting.
+
+use plotters::element::{Circle, PathElement, Text};
+use plotters::prelude::{DashedLineSeries, LineSeries};
+use plotters::style::Color;
+
+use super::{Cell, Quantity, firsts};
+use crate::laws::figures::label_ends;
+use crate::plot::style::{
+    Axis, Drawn, GREY, INK, MIDDLE_LEFT, Mark, TOP_CENTER, chart, legend, plain, qualitative, stroke, text_style,
+    titled, width,
+};
+use crate::plot::{Figure, PlotError, slug};
+
+/// Room for the names at the right ends of the lines, pixels.
+const NAMES: i32 = 330;
+
+/// t100 against N on a log scale of both: points as measured, lines as the model has them.
+///
+/// # Errors
+/// [`PlotError::Draw`].
+pub fn times(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
+    let title = "Time until all nodes of a real cluster know";
+    let caption = format!(
+        "{title} against N, setting \"{setting}\", both axes logarithmic: median over events with its 95 % bootstrap interval; dashed, the \
+         median of the model without fitted parameters, where there is one."
+    );
+    let alt = format!("Time to all against N, one line per strategy, {setting}");
+    Figure::draw(format!("times-{}", slug(setting)), alt, caption, (1800, 1000), |area| {
+        let rest = titled(area, title, &format!("setting: {setting}"))?;
+        let rest = legend(
+            &rest,
+            &[
+                ("measured, median over events, 95 % interval".to_owned(), INK, Mark::Point),
+                ("model, no fitted parameter".to_owned(), INK, Mark::Dashed),
+            ],
+        )?;
+        paint(&rest, cells)
+    })
+}
+
+fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
+    let all = |cell: &&Cell| cell.times.get(3).filter(|summary| summary.median.is_finite()).copied();
+    let shown: Vec<(&Cell, crate::metrics::times::Summary)> =
+        cells.iter().filter_map(|cell| Some((*cell, all(cell)?))).collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let mut sizes: Vec<u32> = shown.iter().map(|(cell, _)| cell.size).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let x = |size: u32| f64::from(size).log2();
+    let y = |ms: f64| ms.max(0.1).log10();
+    let (least, most) = shown.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), (_, summary)| {
+        let top = if summary.interval.high.is_finite() { summary.interval.high } else { summary.median };
+        (low.min(summary.interval.low), high.max(top))
+    });
+    let (low, high) = (y(least).floor(), y(most) + 0.08);
+    let (_, height) = rest.dim_in_pixel();
+    let (plot, names) = rest.split_horizontally(rest.dim_in_pixel().0 as i32 - NAMES);
+    let blank = |_: &f64| String::new();
+    let power = |value: &f64| if value.fract().abs() < 1e-9 { plain(&10_f64.powf(*value)) } else { String::new() };
+    let range = x(sizes[0]) - 0.3..x(sizes[sizes.len() - 1]) + 0.3;
+    let mut chart = chart(
+        &plot,
+        &Axis { range, title: "number of nodes N (log scale)", label: &blank, labels: 0 },
+        &Axis { range: low..high, title: "time (ms, log scale)", label: &power, labels: 6 },
+    )?;
+    let (left, top) = plot.get_base_pixel();
+    for size in &sizes {
+        let (px, py) = chart.backend_coord(&(x(*size), low));
+        let (px, py) = (px - left, py - top);
+        plot.draw(&PathElement::new(vec![(px, py), (px, py + 8)], stroke(GREY, 2)))?;
+        plot.draw(&Text::new(size.to_string(), (px, py + 12), text_style(22.0, INK, false, TOP_CENTER)))?;
+    }
+    let strategies: Vec<String> =
+        firsts(shown.iter().map(|(cell, _)| cell.strategy.as_str())).into_iter().map(str::to_owned).collect();
+    let mut ends = Vec::new();
+    for (index, strategy) in strategies.iter().enumerate() {
+        let color = qualitative(index);
+        let mut own: Vec<&(&Cell, crate::metrics::times::Summary)> =
+            shown.iter().filter(|(cell, _)| cell.strategy == *strategy).collect();
+        own.sort_unstable_by_key(|(cell, _)| cell.size);
+        chart.draw_series(LineSeries::new(
+            own.iter().map(|(cell, summary)| (x(cell.size), y(summary.median))),
+            stroke(color, 3),
+        ))?;
+        let model: Vec<(f64, f64)> = own
+            .iter()
+            .filter_map(|(cell, _)| {
+                let tests = cell.tests.as_ref().ok()?;
+                let test = tests.iter().find(|test| test.quantity == Quantity::All)?;
+                test.model.is_finite().then(|| (x(cell.size), y(test.model)))
+            })
+            .collect();
+        chart.draw_series(DashedLineSeries::new(model, 12, 8, stroke(color, 3)))?;
+        for (cell, summary) in &own {
+            let top = if summary.interval.high.is_finite() { summary.interval.high } else { summary.median };
+            let bar = vec![(x(cell.size), y(summary.interval.low)), (x(cell.size), y(top))];
+            chart.draw_series([PathElement::new(bar, stroke(color, 3))])?;
+            chart.draw_series([Circle::new((x(cell.size), y(summary.median)), 7, color.filled())])?;
+        }
+        if let Some((cell, summary)) = own.last() {
+            ends.push((chart.backend_coord(&(x(cell.size), y(summary.median))), strategy, color));
+        }
+    }
+    label_ends(&names, &plot, ends, height as i32)
+}
+
+/// t100 against the load of the busiest node, at the largest size.
+///
+/// # Errors
+/// [`PlotError::Draw`].
+pub fn load(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
+    let title = "Time against the busiest node's load";
+    let size = cells.iter().map(|cell| cell.size).max().unwrap_or(0);
+    let point = |cell: &&Cell| {
+        let time = cell.times.get(3).filter(|summary| summary.median.is_finite())?.median;
+        let traffic = cell.traffic.as_ref()?;
+        (cell.size == size).then(|| (cell.strategy.clone(), traffic.datagrams_per_second_max, time))
+    };
+    let points: Vec<(String, f64, f64)> = cells.iter().filter_map(point).collect();
+    let caption = format!(
+        "{title}: median time until all of {size} nodes know against the datagrams that the busiest node sent in a second, all its traffic \
+         counted; setting \"{setting}\"."
+    );
+    let alt = format!("Time to all against load, a point per strategy, {setting}");
+    Figure::draw(format!("load-{}", slug(setting)), alt, caption, (1800, 900), |area| {
+        let rest = titled(area, title, &format!("N = {size} · setting: {setting}"))?;
+        let most = points.iter().map(|point| point.1).fold(1.0, f64::max) * 1.35;
+        let (low, high) =
+            points.iter().fold((f64::INFINITY, 1.0_f64), |(low, high), point| (low.min(point.2), high.max(point.2)));
+        let power = |value: &f64| if value.fract().abs() < 1e-9 { plain(&10_f64.powf(*value)) } else { String::new() };
+        let low = if low.is_finite() { low.max(0.1).log10().floor() } else { 0.0 };
+        let mut chart = chart(
+            &rest,
+            &Axis { range: 0.0..most, title: "datagrams per second, busiest node", label: &plain, labels: 8 },
+            &Axis {
+                range: low..high.log10() + 0.15,
+                title: "time until all know (ms, log scale)",
+                label: &power,
+                labels: 6,
+            },
+        )?;
+        let (left, above) = rest.get_base_pixel();
+        let mut taken: Vec<(i32, i32, i32)> = Vec::new();
+        for (index, (name, load, time)) in points.iter().enumerate() {
+            let color = qualitative(index);
+            chart.draw_series([Circle::new((*load, time.max(0.1).log10()), 9, color.filled())])?;
+            let (x, y) = chart.backend_coord(&(*load, time.max(0.1).log10()));
+            let (x, mut y, wide) = (x - left + 18, y - above, width(name, 21.0));
+            while taken.iter().any(|&(ox, oy, other)| (y - oy).abs() < 26 && x < ox + other && ox < x + wide) {
+                y -= 26;
+            }
+            taken.push((x, y, wide));
+            rest.draw(&Text::new(name.clone(), (x, y), text_style(21.0, color, true, MIDDLE_LEFT)))?;
+        }
+        Ok(())
+    })
+}
