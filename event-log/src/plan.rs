@@ -105,6 +105,8 @@ pub enum Start {
     /// They join, each through up to three that are there already.
     #[default]
     Joined,
+    /// All start, and then all join the first of them at the same moment: the greatest strain on joining.
+    Burst,
     /// They know each other from birth: for simulated clusters that would take too long to join, or whose joining is not the
     /// question.
     Preloaded,

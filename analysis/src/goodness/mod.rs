@@ -231,7 +231,8 @@ fn starts(experiment: &Experiment, run: &Run, size: usize) -> Vec<(f64, usize)> 
 }
 
 /// χ² of `observed` over bins that hold about equal shares of all that `clusters` have, the number of bins, and the share of the
-/// clusters (the run counted as one of them) whose own χ² is as great. `None` where all values of the model are one.
+/// clusters (the run counted as one of them) whose own χ² is as great. Where nearly all values of the model are one, so that there are
+/// no two bins: the square of the distance of the means, and one bin. `None` without clusters.
 #[must_use]
 pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize, f64)> {
     let mut pooled: Vec<f64> = clusters.iter().flatten().copied().collect();
@@ -242,15 +243,24 @@ pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize
     let mut bounds: Vec<f64> = Vec::new();
     let mut taken = 0.0;
     for cut in 1..BINS {
-        let bound = pooled[(pooled.len() * cut / BINS).min(pooled.len() - 1)];
+        let Some(&bound) = pooled.get(pooled.len() * cut / BINS) else { break };
         let share = below(bound);
         if (share - taken) * n >= EXPECTED_MIN && (1.0 - share) * n >= EXPECTED_MIN {
             bounds.push(bound);
             taken = share;
         }
     }
+    let as_far = |value: f64, statistic: &dyn Fn(&[f64]) -> f64| {
+        // Sums in another order differ in the last places.
+        let far = clusters.iter().filter(|cluster| statistic(cluster) >= value - 1e-9).count();
+        (far + 1) as f64 / (clusters.len() + 1) as f64
+    };
     if bounds.is_empty() {
-        return None;
+        let mean = |sample: &[f64]| sample.iter().sum::<f64>() / sample.len() as f64;
+        let centre = mean(&pooled);
+        let distance = |sample: &[f64]| (mean(sample) - centre).powi(2);
+        let value = distance(observed);
+        return (!pooled.is_empty()).then(|| (value, 1, as_far(value, &distance)));
     }
     let shares: Vec<f64> = bounds.iter().map(|bound| below(*bound)).chain([1.0]).collect();
     let statistic = |sample: &[f64]| {
@@ -268,8 +278,7 @@ pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize
         chi2
     };
     let chi2 = statistic(observed);
-    let as_far = clusters.iter().filter(|cluster| statistic(cluster) >= chi2).count();
-    Some((chi2, shares.len(), (as_far + 1) as f64 / (clusters.len() + 1) as f64))
+    Some((chi2, shares.len(), as_far(chi2, &statistic)))
 }
 
 /// Pairs of strategies that the model puts in one order and the cluster in the other, at one size and setting: beyond what both
@@ -315,8 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_model_says_always_has_no_bins() {
-        assert_eq!(chi_square(&[1.0; 50], &[vec![1.0; 50], vec![1.0; 50]]), None);
+    fn where_the_model_always_says_the_same_the_means_are_compared() {
+        let clusters = vec![vec![32.0; 50]; 19];
+        assert_eq!(chi_square(&[32.0; 50], &clusters), Some((0.0, 1, 1.0)));
+        let (distance, bins, p) = chi_square(&[31.0; 50], &clusters).expect("clusters");
+        assert_eq!((distance, bins), (1.0, 1));
+        assert!((p - 0.05).abs() < 1e-12, "none of 19 is as far out: 1 / 20, not {p}");
+        assert_eq!(chi_square(&[1.0], &[]), None);
     }
 
     /// Runs of the model itself, held against the model: p is uniform, so of 200 about 10 are at most 0.05 (four standard deviations:

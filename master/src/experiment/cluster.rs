@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use event_log::control::Order;
-use event_log::plan::{node_name, schedule};
+use event_log::plan::{Start, node_name, schedule};
 use event_log::record::What;
 use tokio::time::Instant;
 
@@ -22,7 +22,7 @@ impl<B: Backend> Conductor<B> {
     /// Lets the cluster have `size` members that all see each other: starts new nodes, and those again that left or were
     /// killed.
     pub(super) async fn prepare(&mut self, size: u32) -> Result<(), ExperimentError> {
-        let first_start_ns = clock::now_ns();
+        let mut first_start_ns = clock::now_ns();
         for node in self.fleet.iter_mut().filter(|node| !node.is_living()) {
             node.state = State::Starting;
             node.life = None;
@@ -37,7 +37,9 @@ impl<B: Backend> Conductor<B> {
         }
         let new = owned(&self.fleet.names(|node| node.state == State::Starting));
         self.start(&new).await?;
-        self.await_joined(&new).await?;
+        let burst_ns = self.await_joined(&new).await?;
+        // In a burst the processes are there before anybody joins.
+        first_start_ns = burst_ns.unwrap_or(first_start_ns);
         self.converge().await?;
         for node in self.fleet.iter_mut() {
             node.state = State::Alive;
@@ -94,8 +96,12 @@ impl<B: Backend> Conductor<B> {
     }
 
     /// Tells every node that has connected and has not joined yet to join, as soon as one of its seeds has been told so
-    /// too. A node alone begins the cluster.
+    /// too. A node alone begins the cluster. In a burst all wait for the last one.
     pub(super) fn join_ready(&mut self) {
+        if self.plan.cluster.start == Start::Burst {
+            self.join_at_once();
+            return;
+        }
         let mut members = owned(&self.fleet.names(|node| node.is_living() && node.state != State::Starting));
         let ready = owned(&self.fleet.names(|node| node.state == State::Starting && node.link.is_some()));
         let first = self.fleet.iter().next().map(|node| node.name.clone());
@@ -111,21 +117,39 @@ impl<B: Backend> Conductor<B> {
         }
     }
 
+    /// As soon as every node has connected, tells all to join the first.
+    fn join_at_once(&mut self) {
+        let starting = owned(&self.fleet.names(|node| node.state == State::Starting));
+        let Some(first) = self.fleet.iter().next().map(|node| (node.name.clone(), node.addr)) else { return };
+        let connected = |name: &String| self.fleet.get(name).is_some_and(|node| node.link.is_some());
+        if !starting.iter().all(connected) || starting.is_empty() {
+            return;
+        }
+        self.burst_ns = Some(clock::now_ns());
+        for name in starting {
+            let seeds = if name == first.0 { Vec::new() } else { vec![first.1] };
+            if self.order(&name, Order::Join { seeds }) {
+                self.fleet.get_mut(&name).expect("it is in the fleet").state = State::Joining;
+            }
+        }
+    }
+
     /// Up to three of `members`, drawn for this node.
     fn seeds(&self, name: &str, members: &[String]) -> Vec<SocketAddr> {
         let chosen = schedule::seeds(self.plan.seed, name, members.len());
         chosen.into_iter().filter_map(|index| self.fleet.get(&members[index])).map(|node| node.addr).collect()
     }
 
-    /// Waits until all of `names` have connected and were told to join.
-    async fn await_joined(&mut self, names: &[String]) -> Result<(), ExperimentError> {
+    /// Waits until all of `names` have connected and were told to join; when that was, if they were told at once.
+    async fn await_joined(&mut self, names: &[String]) -> Result<Option<u64>, ExperimentError> {
+        self.burst_ns = None;
         let limit = self.options.connect_limit;
         let deadline = Instant::now() + limit;
         loop {
             self.join_ready();
             let silent = self.fleet.names(|node| node.state == State::Starting);
             if silent.is_empty() {
-                return Ok(());
+                return Ok(self.burst_ns);
             }
             self.display.progress((names.len() - silent.len().min(names.len())) as u64);
             if Instant::now() >= deadline {

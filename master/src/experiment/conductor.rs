@@ -129,6 +129,8 @@ pub struct Conductor<B> {
     peer_warnings: u32,
     /// The run that is going on.
     pub(super) run: Option<RunKey>,
+    /// When all nodes were told to join at the same moment.
+    pub(super) burst_ns: Option<u64>,
     /// Its faults that are still to come, in order of time.
     pub(super) strikes: Vec<Strike>,
     /// The start of its first event.
@@ -173,6 +175,7 @@ impl<B: Backend> Conductor<B> {
             closed_at_ns: BTreeMap::new(),
             peer_warnings: 0,
             run: None,
+            burst_ns: None,
             strikes: Vec::new(),
             run_start: None,
         })

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use event_log::plan::node_name;
 use event_log::plan::schedule::{self, below, node_seed, stream};
+use event_log::plan::{Start, node_name};
 use event_log::record::What;
 use gossip_core::{Setup, SharedView};
 
@@ -23,15 +23,16 @@ const START_SPAN_MAX: Duration = Duration::from_secs(10);
 const SEQUENCE_BASE: u64 = 1_767_225_600_000 << 16;
 
 impl Conductor<'_> {
-    /// All join, one after the other.
+    /// All join: one after the other, or at the same moment through the first.
     pub(super) fn form(&mut self) -> Result<(), RunError> {
         let size = self.key.size;
         self.gauge.phase("joining");
-        let interval = START_INTERVAL.min(START_SPAN_MAX / size);
+        let burst = self.plan.cluster.start == Start::Burst;
+        let interval = if burst { Duration::ZERO } else { START_INTERVAL.min(START_SPAN_MAX / size) };
         for id in 0..size {
             self.run_to(interval * id)?;
             self.start(id, None);
-            self.join(id, id);
+            self.join(id, if burst { id.min(1) } else { id });
         }
         let (from, limit) = (self.now(), self.plan.cluster.convergence_limit);
         self.gauge.phase("converging");

@@ -156,7 +156,7 @@ impl<'a> Conductor<'a> {
         let wrong = |error: schedule::ScheduleError| RunError::Plan(error.to_string());
         self.strikes = schedule::draw(self.plan.seed, self.key, self.setting, &self.names).map_err(wrong)?;
         match self.plan.cluster.start {
-            Start::Joined => self.form()?,
+            Start::Joined | Start::Burst => self.form()?,
             Start::Preloaded => self.preload(),
         }
         self.cluster.observer_mut().formed();
