@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Runs one plan with this agent and with Serf, in one session on one machine, and compares: each node in a network namespace of its own.
+# Runs the same plans with this agent and with Serf, in one session on one machine, and puts the results beside each other: each node
+# in a network namespace of its own.
 #
-#   experiments/peers.sh [PLAN] [--out DIR]
+#   experiments/peers.sh [PLAN...] [--out DIR] [--backend netns|local]
 #
-# PLAN is a file or the name of one in experiments/plans (default: peers). Needs root, `ip`, `nft` and `serf` (on Debian: apt-get install
-# iproute2 nftables serf). Serf runs as it is, with its LAN profile; `serf-node` beside it takes the master's orders, stamps what
-# Serf's event stream says, and lets the kernel count and lose its datagrams, since Serf cannot. Ends with 0 when both have a
-# complete result; the folder DIR/PLAN-peers then holds `hearsay` and `serf` (links to the results) and `comparison`.
+# A PLAN is a file or the name of one in experiments/plans (default: peers peers-idle peers-join). Needs root, `ip`, `nft` and `serf`
+# (on Debian: apt-get install iproute2 nftables serf); with --backend local only `serf`, but then nothing is lost and no bytes of Serf
+# are counted. Serf runs as it is, with its LAN profile; `serf-node` beside it takes the master's orders, stamps what Serf's event
+# stream says, and lets the kernel count and lose its datagrams, since Serf cannot. The folder DIR/peers-DATE then holds a folder for
+# each plan and agent, and `report/peers.html`. A plan that Serf cannot finish (its cluster does not form) is part of the answer.
 set -euo pipefail
 
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 root=$(dirname -- "$here")
 out=$here/results
-plan=''
+backend=netns
+plans=()
 
 fail() {
     printf 'peers.sh: %s\n' "$*" >&2
@@ -21,29 +24,40 @@ fail() {
 
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-        --out)
+        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+        --out | --backend)
             [ $# -ge 2 ] || fail "$1 needs a value"
-            out=$2
+            case $1 in
+                --out) out=$2 ;;
+                --backend) backend=$2 ;;
+            esac
             shift ;;
         -*) fail "unknown option $1" ;;
-        *)
-            [ -z "$plan" ] || fail "one plan at a time: $plan and $1 were given"
-            plan=$1 ;;
+        *) plans+=("$1") ;;
     esac
     shift
 done
-plan=${plan:-peers}
-[ -f "$plan" ] || plan=$here/plans/$plan.toml
-[ -f "$plan" ] || fail "there is no plan $plan"
-[ "$(id -u)" = 0 ] || fail 'network namespaces need root'
-for tool in ip nft serf setpriv; do
+[ "${#plans[@]}" -gt 0 ] || plans=(peers peers-idle peers-join)
+for place in "${!plans[@]}"; do
+    [ -f "${plans[place]}" ] || plans[place]=$here/plans/${plans[place]}.toml
+    [ -f "${plans[place]}" ] || fail "there is no plan ${plans[place]}"
+done
+tools=(serf)
+case $backend in
+    netns)
+        [ "$(id -u)" = 0 ] || fail 'network namespaces need root'
+        tools+=(ip nft setpriv) ;;
+    local) ;;
+    *) fail "--backend $backend: it is netns or local" ;;
+esac
+for tool in "${tools[@]}"; do
     command -v "$tool" >/dev/null || fail "$tool is missing; on Debian: apt-get install iproute2 nftables serf util-linux"
 done
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 bin=${CARGO_TARGET_DIR:-$root/target}/$host/release
-cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
+# The flags of run.sh, so that neither builds what the other has built.
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
     -p gossip-node -p master -p analysis -p serf-node --bins >&2
 if commit=$(git -C "$root" rev-parse HEAD 2>/dev/null); then
     HEARSAY_COMMIT=$commit
@@ -51,14 +65,24 @@ if commit=$(git -C "$root" rev-parse HEAD 2>/dev/null); then
     export HEARSAY_COMMIT HEARSAY_DIRTY
 fi
 
-folder=$out/$(basename -- "$plan" .toml)-peers-$(date -u +%Y%m%d-%H%M%S)
+folder=$out/peers-$(date -u +%Y%m%d-%H%M%S)
 mkdir -p -- "$folder"
-for peer in hearsay serf; do
-    program=gossip-node
-    [ "$peer" = hearsay ] || program=serf-node
-    "$bin/gossip-master" run "$plan" --backend netns --out "$folder/$peer-results" --node-binary "$bin/$program"
-    ln -s "$peer-results/$(readlink -- "$folder/$peer-results/latest")" "$folder/$peer"
-    "$bin/gossip-analysis" "$folder/$peer"
+ours=()
+theirs=()
+for plan in "${plans[@]}"; do
+    name=$(basename -- "$plan" .toml)
+    for agent in hearsay serf; do
+        program=gossip-node
+        [ "$agent" = hearsay ] || program=serf-node
+        code=0
+        "$bin/gossip-master" run "$plan" --backend "$backend" --out "$folder/$name-$agent" --node-binary "$bin/$program" || code=$?
+        result=$folder/$name-$agent/$(readlink -- "$folder/$name-$agent/latest")
+        [ "$code" = 0 ] || { [ "$agent" = serf ] && [ -s "$result/records.jsonl" ]; } || fail "$agent did not finish $name (code $code)"
+        if [ "$agent" = hearsay ]; then ours+=("$result"); else theirs+=("$result"); fi
+    done
 done
-"$bin/gossip-analysis" compare "$folder/hearsay" "$folder/serf" --out "$folder/comparison"
+# Debian's build of 0.9.4 calls itself by an older version: the package's is the right one.
+version=$(dpkg-query -W -f='${Version}' serf 2>/dev/null | sed 's/[~+-].*//') || true
+[ -n "$version" ] || version=$(serf version | sed -n '1s/^[^0-9]*//p')
+"$bin/gossip-analysis" peers "${ours[@]}" --theirs "${theirs[@]}" --name "Serf $version" --out "$folder/report"
 echo "peers: $folder"

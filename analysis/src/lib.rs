@@ -3,7 +3,8 @@
 //! This crate reads logs and nothing else: no node, no master, no clock. [`load`] turns lines into what happened;
 //! [`curves`] and [`metrics`] say what that amounts to; [`fit`] and [`theory`] hold the times against N; [`plot`] and
 //! [`report`] show it. Everything random is seeded by the log, so a log has one report. [`compare`] holds two logs
-//! against each other, with the statistics in [`twosample`], [`goodness`] any number of them against the model. [`laws`] reads the runs of the simulator's kernel instead.
+//! against each other, with the statistics in [`twosample`], [`goodness`] any number of them against the model, and [`peers`] this agent's beside
+//! another one's. [`laws`] reads the runs of the simulator's kernel instead.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod goodness;
 pub mod laws;
 pub mod load;
 pub mod metrics;
+pub mod peers;
 pub mod plot;
 pub mod report;
 pub mod stats;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use analysis::compare::Comparison;
 use analysis::goodness::{self, CLUSTERS, Goodness};
 use analysis::laws;
-use analysis::load::{load, log_path};
+use analysis::load::{Experiment, load, log_path};
+use analysis::peers::Peers;
 use analysis::report::{comparison, terminal, write};
 use analysis::study::Study;
 use clap::{Parser, Subcommand};
@@ -48,6 +49,21 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// This agent's results beside another agent's under the same plans: peers.html, peers.md, a plot.
+    Peers {
+        /// Result folders or logs of this agent.
+        #[arg(required = true)]
+        ours: Vec<PathBuf>,
+        /// Those of the other.
+        #[arg(long, required = true, num_args = 1..)]
+        theirs: Vec<PathBuf>,
+        /// What the other is called.
+        #[arg(long, default_value = "peer")]
+        name: String,
+        /// Where to write.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
     /// Hold results against each other, run by run: comparison.html, comparison.md, plots.
     Compare {
         /// A result folder or a log.
@@ -69,6 +85,7 @@ fn main() -> ExitCode {
     let done = match (&arguments.task, &arguments.result) {
         (Some(Task::Laws { runs, out, seed }), _) => laws(runs, out, *seed),
         (Some(Task::Goodness { results, out }), _) => goodness(results, out),
+        (Some(Task::Peers { ours, theirs, name, out }), _) => peers(ours, theirs, name, out),
         (Some(Task::Compare { a, b, beside, out }), _) => compare(a, beside, b, out.as_deref()),
         (None, Some(result)) => run(result, arguments.out.as_deref()),
         (None, None) => unreachable!("one of the two is required"),
@@ -123,8 +140,7 @@ fn laws(runs: &Path, out: &Path, seed: u64) -> Result<(), String> {
 }
 
 fn goodness(results: &[PathBuf], out: &Path) -> Result<(), String> {
-    let read = |path: &PathBuf| load(path).map_err(|error| error.to_string());
-    let results = results.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let results = read_all(results)?;
     let judged = Goodness::of(&results, CLUSTERS, |cell| {
         let mut line = format!("{}, N = {}, {}:", cell.strategy, cell.size, cell.setting);
         for test in cell.tests.iter().flatten() {
@@ -136,6 +152,18 @@ fn goodness(results: &[PathBuf], out: &Path) -> Result<(), String> {
     let text = goodness::report::verdict(&judged);
     let _ = writeln!(std::io::stdout().lock(), "{text}\nreport: {}", page.display());
     Ok(())
+}
+
+fn peers(ours: &[PathBuf], theirs: &[PathBuf], name: &str, out: &Path) -> Result<(), String> {
+    let [ours, theirs] = [read_all(ours)?, read_all(theirs)?];
+    let page = Peers::of(["hearsay".to_owned(), name.to_owned()], [&ours, &theirs]).write(out);
+    let page = page.map_err(|error| error.to_string())?;
+    let _ = writeln!(std::io::stdout().lock(), "report: {}", page.display());
+    Ok(())
+}
+
+fn read_all(results: &[PathBuf]) -> Result<Vec<Experiment>, String> {
+    results.iter().map(|path| load(path).map_err(|error| error.to_string())).collect()
 }
 
 fn compare(a: &Path, beside: &[PathBuf], b: &[PathBuf], out: Option<&Path>) -> Result<(), String> {

@@ -3,6 +3,7 @@
 //! Canvases are twice as large as they are shown, since the SVG backend rounds to whole pixels.
 
 pub mod hops;
+pub mod peers;
 pub mod raster;
 pub mod scaling;
 pub mod spread;
