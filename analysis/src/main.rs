@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use analysis::compare::Comparison;
-use analysis::goodness::{self, CLUSTERS, Goodness};
+use analysis::goodness::{self, Goodness};
 use analysis::laws;
 use analysis::load::{Experiment, load, log_path};
 use analysis::peers::Peers;
@@ -141,7 +141,7 @@ fn laws(runs: &Path, out: &Path, seed: u64) -> Result<(), String> {
 
 fn goodness(results: &[PathBuf], out: &Path) -> Result<(), String> {
     let results = read_all(results)?;
-    let judged = Goodness::of(&results, CLUSTERS, |cell| {
+    let judged = Goodness::of(&results, |cell| {
         let mut line = format!("{}, N = {}, {}:", cell.strategy, cell.size, cell.setting);
         for test in cell.tests.iter().flatten() {
             line.push_str(&format!(" {} p = {:.3};", test.quantity.name(), test.p));

@@ -20,7 +20,7 @@ const NAMES: i32 = 330;
 /// # Errors
 /// [`PlotError::Draw`].
 pub fn times(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
-    let title = "Time until all nodes of a real cluster know";
+    let title = "Time until all nodes know";
     let caption = format!(
         "{title} against N, setting \"{setting}\", both axes logarithmic: median over events with its 95 % bootstrap interval; dashed, the \
          median of the model without fitted parameters, where there is one."
@@ -31,7 +31,8 @@ pub fn times(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
         let rest = legend(
             &rest,
             &[
-                ("measured, median over events, 95 % interval".to_owned(), INK, Mark::Point),
+                ("real nodes, median over events, 95 % interval".to_owned(), INK, Mark::Point),
+                ("simulated nodes".to_owned(), INK, Mark::Ring),
                 ("model, no fitted parameter".to_owned(), INK, Mark::Dashed),
             ],
         )?;
@@ -67,11 +68,16 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
         &Axis { range: low..high, title: "time (ms, log scale)", label: &power, labels: 6 },
     )?;
     let (left, top) = plot.get_base_pixel();
+    let mut free = i32::MIN;
     for size in &sizes {
         let (px, py) = chart.backend_coord(&(x(*size), low));
         let (px, py) = (px - left, py - top);
         plot.draw(&PathElement::new(vec![(px, py), (px, py + 8)], stroke(GREY, 2)))?;
-        plot.draw(&Text::new(size.to_string(), (px, py + 12), text_style(22.0, INK, false, TOP_CENTER)))?;
+        let half = width(&size.to_string(), 22.0) / 2;
+        if px - half > free {
+            plot.draw(&Text::new(size.to_string(), (px, py + 12), text_style(22.0, INK, false, TOP_CENTER)))?;
+            free = px + half + 8;
+        }
     }
     let strategies: Vec<String> =
         firsts(shown.iter().map(|(cell, _)| cell.strategy.as_str())).into_iter().map(str::to_owned).collect();
@@ -98,7 +104,8 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
             let top = if summary.interval.high.is_finite() { summary.interval.high } else { summary.median };
             let bar = vec![(x(cell.size), y(summary.interval.low)), (x(cell.size), y(top))];
             chart.draw_series([PathElement::new(bar, stroke(color, 3))])?;
-            chart.draw_series([Circle::new((x(cell.size), y(summary.median)), 7, color.filled())])?;
+            let style = if cell.simulated { stroke(color, 3) } else { color.filled() };
+            chart.draw_series([Circle::new((x(cell.size), y(summary.median)), 7, style)])?;
         }
         if let Some((cell, summary)) = own.last() {
             ends.push((chart.backend_coord(&(x(cell.size), y(summary.median))), strategy, color));

@@ -8,6 +8,7 @@
 pub mod figures;
 pub mod report;
 
+use event_log::plan::Backend;
 use event_log::protocol::{Fanout, Strategy};
 
 use crate::load::{Experiment, Nanos, Run};
@@ -18,8 +19,16 @@ use crate::study::calls;
 use crate::theory;
 use crate::theory::phases::How;
 
-/// Clusters that the model plays for each run.
-pub const CLUSTERS: usize = 199;
+/// Clusters that the model plays for a run of so many nodes; large ones cost more and scatter less. None beyond 20,000.
+#[must_use]
+pub const fn clusters(size: u32) -> usize {
+    match size {
+        0..=400 => 199,
+        401..=2_000 => 49,
+        2_001..=20_000 => 19,
+        _ => 0,
+    }
+}
 
 /// Bins of χ², before those are merged in which too few events are expected.
 const BINS: usize = 10;
@@ -92,6 +101,8 @@ pub struct Test {
 pub struct Cell {
     /// The result it stands in.
     pub result: String,
+    /// Whether the nodes were the simulator's.
+    pub simulated: bool,
     /// The strategy with its fan-out, as the plan has it.
     pub strategy: String,
     /// The setting's name.
@@ -118,12 +129,12 @@ pub struct Goodness {
 }
 
 impl Goodness {
-    /// Judges all runs of `results`; `progress` is called with a line for each.
-    pub fn of(results: &[Experiment], clusters: usize, mut progress: impl FnMut(&Cell)) -> Self {
+    /// Judges all runs of `results`; `progress` is called after each.
+    pub fn of(results: &[Experiment], mut progress: impl FnMut(&Cell)) -> Self {
         let mut cells = Vec::new();
         for experiment in results {
             for run in experiment.runs.iter().filter(|run| !run.events.is_empty() && run.key.size > 1) {
-                let cell = Cell::of(experiment, run, clusters);
+                let cell = Cell::of(experiment, run);
                 progress(&cell);
                 cells.push(cell);
             }
@@ -161,17 +172,18 @@ fn firsts<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 }
 
 impl Cell {
-    fn of(experiment: &Experiment, run: &Run, clusters: usize) -> Self {
+    fn of(experiment: &Experiment, run: &Run) -> Self {
         let metrics = RunMetrics::of(experiment, run);
         let complete = metrics.times.events.iter().filter(|times| times[SHARES.len() - 1].is_finite()).count();
         Self {
             result: experiment.manifest.plan.name.clone(),
+            simulated: experiment.manifest.backend == Backend::Sim,
             strategy: strategy(experiment),
             setting: run.key.setting.clone(),
             size: run.key.size,
             events: run.events.len(),
             complete,
-            tests: tests(experiment, run, &metrics, clusters),
+            tests: tests(experiment, run, &metrics),
             times: metrics.times.summary,
             traffic: metrics.traffic,
         }
@@ -195,11 +207,15 @@ fn strategy(experiment: &Experiment) -> String {
     }
 }
 
-fn tests(experiment: &Experiment, run: &Run, metrics: &RunMetrics, clusters: usize) -> Result<Vec<Test>, String> {
+fn tests(experiment: &Experiment, run: &Run, metrics: &RunMetrics) -> Result<Vec<Test>, String> {
     let plan = &experiment.manifest.plan;
     let setting = run.setting.as_ref().ok_or("The plan has no such setting.")?;
     let model = theory::model(plan, setting)?;
     let size = run.key.size as usize;
+    let clusters = clusters(run.key.size);
+    if clusters == 0 {
+        return Err(format!("N = {size} is more than the model is played for."));
+    }
     let calls = calls(&model, experiment, run);
     let starts = starts(experiment, run, size);
     let label = format!("analysis/goodness/{}/{}", run.key.size, run.key.setting);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::figures::{load, times};
-use super::{CLUSTERS, Cell, Goodness, Quantity, swapped};
+use super::{Cell, Goodness, Quantity, clusters, swapped};
 use crate::metrics::times::Summary;
 use crate::plot::PlotError;
 use crate::report::format::{bytes, interval, ms, or_none, significant};
@@ -41,11 +41,12 @@ pub fn report(goodness: &Goodness) -> Result<Report, PlotError> {
     blocks.push(Block::Heading(2, "Method".to_owned()));
     blocks.push(Block::Text(format!(
         "The model has no fitted parameter: nodes, strategy, interval, loss, probes and anti-entropy are the plan's, the moments and origins of \
-         the events are the run's; phases are drawn. It plays {CLUSTERS} clusters per run. χ² is taken over the deciles of all events of the \
+         the events are the run's; phases are drawn. It plays {} clusters per run, fewer of more than 400 nodes. χ² is taken over the deciles of all events of the \
          model (fewer bins where fewer than 5 events are expected), and p is the share of the model's own clusters, the run counted as one, \
          whose χ² is as great: so it knows that the events of one cluster share its phases, which the textbook's χ² does not. The least \
          that p can be is {:.3}. Median over events with its 95 % bootstrap interval.",
-        1.0 / (CLUSTERS + 1) as f64
+        clusters(8),
+        1.0 / (clusters(8) + 1) as f64
     )));
     Ok(Report { title: "Real clusters against the model".to_owned(), blocks })
 }
