@@ -291,10 +291,11 @@ impl Run {
 }
 
 impl Stay {
-    /// Whether the node was in the cluster during all of `from..=to`.
+    /// Whether the node was in the cluster during all of `from..=to`. One that went at the very end was: in virtual time a run's
+    /// last wait and the stop of its nodes fall together.
     #[must_use]
     pub fn covers(&self, from: Nanos, to: Nanos) -> bool {
-        self.from <= from && self.gone.is_none_or(|(gone, _)| gone > to)
+        self.from <= from && self.gone.is_none_or(|(gone, _)| gone > from && gone >= to)
     }
 
     /// Whether the node was in the cluster at `at`.

@@ -198,3 +198,12 @@ fn records_of_unknown_kinds_are_mentioned() {
     let experiment = understand(Log { manifest: manifest(plan()), lines: vec![], truncated: false, unknown: 3 });
     assert!(experiment.notes[0].starts_with("3 records are of kinds"), "{:?}", experiment.notes);
 }
+
+#[test]
+fn who_goes_at_the_very_end_was_there_until_the_end() {
+    let experiment =
+        understood(vec![(MASTER, 0, 0, added("a", 1)), (MASTER, 1, 5, added("b", 2)), ("b", 0, 30, What::NodeStopped)]);
+    let stay = &experiment.stays[1];
+    assert!(stay.covers(5, 30) && stay.covers(5, 29) && !stay.covers(5, 31) && !stay.covers(4, 30));
+    assert!(stay.present(5) && stay.present(29) && !stay.present(30));
+}
