@@ -149,7 +149,13 @@ fn goodness(results: &[PathBuf], out: &Path) -> Result<(), String> {
         let _ = writeln!(std::io::stdout().lock(), "{line} {} of {} events complete", cell.complete, cell.events);
     });
     let page = goodness::report::write(&judged, out).map_err(|error| error.to_string())?;
-    let text = goodness::report::verdict(&judged);
+    let mut text = String::new();
+    for setting in judged.settings() {
+        let wrong = goodness::report::wrong_order(&judged.under(setting));
+        let order = if wrong.is_empty() { "as the model says".to_owned() } else { wrong.join("; ") };
+        text.push_str(&format!("order under {setting}: {order}\n"));
+    }
+    text.push_str(&goodness::report::verdict(&judged));
     let _ = writeln!(std::io::stdout().lock(), "{text}\nreport: {}", page.display());
     Ok(())
 }

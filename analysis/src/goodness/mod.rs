@@ -153,10 +153,10 @@ impl Goodness {
         firsts(self.cells.iter().map(|cell| cell.setting.as_str()))
     }
 
-    /// The strategies in the order in which they first come.
+    /// The runs under one setting.
     #[must_use]
-    pub fn strategies(&self) -> Vec<&str> {
-        firsts(self.cells.iter().map(|cell| cell.strategy.as_str()))
+    pub fn under(&self, setting: &str) -> Vec<&Cell> {
+        self.cells.iter().filter(|cell| cell.setting == setting).collect()
     }
 }
 

@@ -29,7 +29,7 @@ pub fn report(goodness: &Goodness) -> Result<Report, PlotError> {
     let mut blocks = vec![Block::Text(verdict(goodness))];
     blocks.extend(incomplete(goodness).map(Block::Warning));
     for setting in goodness.settings() {
-        let cells: Vec<&Cell> = goodness.cells.iter().filter(|cell| cell.setting == setting).collect();
+        let cells = goodness.under(setting);
         blocks.push(Block::Heading(2, format!("Setting: {setting}")));
         blocks.push(Block::Figure(times(setting, &cells)?));
         blocks.push(Block::Figure(load(setting, &cells)?));
@@ -84,20 +84,28 @@ fn incomplete(goodness: &Goodness) -> Option<String> {
     (!short.is_empty()).then(|| format!("Not every event reached everybody: {}.", short.join("; ")))
 }
 
-/// Whether the strategies come in the order that the model says.
-fn order(cells: &[&Cell]) -> String {
-    let mut sizes: Vec<u32> = cells.iter().map(|cell| cell.size).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
+/// Pairs of strategies that come in another order than the model says, in words. Real and simulated nodes each by themselves.
+#[must_use]
+pub fn wrong_order(cells: &[&Cell]) -> Vec<String> {
+    let mut tiers: Vec<(bool, u32)> = cells.iter().map(|cell| (cell.simulated, cell.size)).collect();
+    tiers.sort_unstable();
+    tiers.dedup();
     let mut wrong = Vec::new();
-    for size in &sizes {
-        let of_size: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.size == *size).collect();
+    for (simulated, size) in tiers {
+        let same = |cell: &&Cell| cell.size == size && cell.simulated == simulated;
+        let of_size: Vec<&Cell> = cells.iter().copied().filter(same).collect();
         for quantity in [Quantity::Half, Quantity::All] {
             wrong.extend(swapped(&of_size, quantity).into_iter().map(|(quick, slow)| {
                 format!("{} before {} at N = {size} ({})", slow.strategy, quick.strategy, quantity.name())
             }));
         }
     }
+    wrong
+}
+
+/// The same as a sentence.
+fn order(cells: &[&Cell]) -> String {
+    let wrong = wrong_order(cells);
     if wrong.is_empty() {
         return "The strategies come in the order that the model says, at every size, as far as the intervals tell them apart.".to_owned();
     }
