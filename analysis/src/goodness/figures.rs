@@ -80,7 +80,7 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
         }
     }
     let strategies: Vec<String> =
-        firsts(shown.iter().map(|(cell, _)| cell.strategy.as_str())).into_iter().map(str::to_owned).collect();
+        firsts(cells.iter().map(|cell| cell.strategy.as_str())).into_iter().map(str::to_owned).collect();
     let mut ends = Vec::new();
     for (index, strategy) in strategies.iter().enumerate() {
         let color = qualitative(index);
@@ -120,7 +120,9 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
 /// [`PlotError::Draw`].
 pub fn load(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
     let title = "Time against the busiest node's load";
-    let size = cells.iter().map(|cell| cell.size).max().unwrap_or(0);
+    // Real nodes before simulated ones.
+    let (_, size) = cells.iter().map(|cell| (!cell.simulated, cell.size)).max().unwrap_or_default();
+    let strategies = firsts(cells.iter().map(|cell| cell.strategy.as_str()));
     let point = |cell: &&Cell| {
         let time = cell.times.get(3).filter(|summary| summary.median.is_finite())?.median;
         let traffic = cell.traffic.as_ref()?;
@@ -151,8 +153,8 @@ pub fn load(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
         )?;
         let (left, above) = rest.get_base_pixel();
         let mut taken: Vec<(i32, i32, i32)> = Vec::new();
-        for (index, (name, load, time)) in points.iter().enumerate() {
-            let color = qualitative(index);
+        for (name, load, time) in &points {
+            let color = qualitative(strategies.iter().position(|strategy| strategy == name).unwrap_or(0));
             chart.draw_series([Circle::new((*load, time.max(0.1).log10()), 9, color.filled())])?;
             let (x, y) = chart.backend_coord(&(*load, time.max(0.1).log10()));
             let (x, mut y, wide) = (x - left + 18, y - above, width(name, 21.0));

@@ -161,7 +161,7 @@ impl Goodness {
 }
 
 /// What an iterator yields, each once.
-fn firsts<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn firsts<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen: Vec<&str> = Vec::new();
     for one in all {
         if !seen.contains(&one) {
@@ -198,7 +198,7 @@ fn strategy(experiment: &Experiment) -> String {
         Strategy::Pull { .. } => "pull",
         Strategy::PushPull { .. } => "push-pull",
         Strategy::Eager { .. } => "eager",
-        Strategy::SqrtTree { .. } => "√-tree",
+        Strategy::SqrtTree { .. } => "sqrt-tree",
     };
     match config.strategy.fanout() {
         Fanout::Fixed(fanout) => format!("{name} {fanout}"),

@@ -91,7 +91,7 @@ pub fn report(studies: &[Study]) -> Result<Report, PlotError> {
 }
 
 /// More lines than the palette has colours cannot be told apart.
-const LINES_MAX: usize = 7;
+const LINES_MAX: usize = 8;
 
 fn verdicts(studies: &[Study]) -> Table {
     let mut table = Table::new(&[

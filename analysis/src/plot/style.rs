@@ -39,8 +39,8 @@ const AXIS: RGBColor = RGBColor(0x80, 0x80, 0x80);
 /// Grid.
 const GRID: RGBColor = RGBColor(0xe6, 0xe6, 0xe6);
 
-/// The qualitative palette of Okabe and Ito (2008) without its yellow, which is too light on white.
-pub const QUALITATIVE: [RGBColor; 7] = [
+/// The qualitative palette of Okabe and Ito (2008) with a grey for its yellow, which is too light on white.
+pub const QUALITATIVE: [RGBColor; 8] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -48,6 +48,7 @@ pub const QUALITATIVE: [RGBColor; 7] = [
     RGBColor(0x56, 0xb4, 0xe9),
     RGBColor(0xe6, 0x9f, 0x00),
     RGBColor(0x00, 0x00, 0x00),
+    RGBColor(0x7f, 0x7f, 0x7f),
 ];
 
 /// Colour number `index` for things without an order.
