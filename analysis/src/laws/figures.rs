@@ -236,22 +236,35 @@ pub fn trade_off(costs: &[Cost], nodes: f64, price: Price) -> Result<Figure, Plo
             let line: Vec<(f64, f64)> = (0..=100).map(bound).filter(|(_, rounds)| *rounds <= top).collect();
             chart.draw_series(DashedLineSeries::new(line, 12, 8, stroke(GREY, 3)))?;
         }
-        let mut taken: Vec<(i32, i32, i32)> = Vec::new();
         let (left, above) = rest.get_base_pixel();
-        for (index, cost) in costs.iter().enumerate() {
-            let (color, at) = (qualitative(index), (value(cost).max(0.5).log10(), cost.rounds));
+        let places: Vec<(i32, i32)> = costs
+            .iter()
+            .map(|cost| {
+                let (x, y) = chart.backend_coord(&(value(cost).max(0.5).log10(), cost.rounds));
+                (x - left, y - above)
+            })
+            .collect();
+        let mut taken: Vec<(i32, i32, i32)> = places.iter().map(|&(x, y)| (x - 12, y, 24)).collect();
+        for (index, (cost, &(x, y))) in costs.iter().zip(&places).enumerate() {
+            let color = qualitative(index);
+            let at = (value(cost).max(0.5).log10(), cost.rounds);
             chart.draw_series([Circle::new(at, 9, color.filled())])?;
-            let (x, mut y) = chart.backend_coord(&at);
-            let (x, wide) = (x - left + 18, crate::plot::style::width(&cost.name, TYPE));
-            y -= above;
-            while taken
-                .iter()
-                .any(|&(other_x, other_y, other)| (y - other_y).abs() < 26 && x < other_x + other && other_x < x + wide)
-            {
-                y -= 26;
+            let wide = crate::plot::style::width(&cost.name, TYPE);
+            // Beside its point, or as near as the other names and points allow, and then led to.
+            let free = |&(label_x, label_y): &(i32, i32)| {
+                !taken.iter().any(|&(other_x, other_y, other)| {
+                    (label_y - other_y).abs() < 25 && label_x < other_x + other && other_x < label_x + wide
+                })
+            };
+            let around = |step: i32| [(x + 18, y - 13 * step), (x + 18, y + 13 * step), (x - 18 - wide, y - 13 * step)];
+            let mut near = (0..30).flat_map(around).filter(|&(label_x, _)| label_x > 110);
+            let (label_x, label_y) = near.find(free).unwrap_or((x + 18, y));
+            taken.push((label_x, label_y, wide));
+            if (label_y - y).abs() > 13 {
+                let end = if label_x > x { label_x - 4 } else { label_x + wide + 4 };
+                rest.draw(&PathElement::new(vec![(x, y), (end, label_y)], stroke(color, 1)))?;
             }
-            taken.push((x, y, wide));
-            rest.draw(&Text::new(cost.name.clone(), (x, y), text_style(TYPE, color, true, MIDDLE_LEFT)))?;
+            rest.draw(&Text::new(cost.name.clone(), (label_x, label_y), text_style(TYPE, color, true, MIDDLE_LEFT)))?;
         }
         Ok(())
     })

@@ -43,7 +43,9 @@ pub fn report(studies: &[Study]) -> Result<Report, PlotError> {
     let all: Vec<&Study> = studies.iter().collect();
     let mut shown: Vec<&Study> = all.iter().copied().filter(|study| study.all.points.len() > 2).collect();
     // Those that the question is about stand in the first figure, beside those that they beat.
-    shown.sort_by_key(|study| (study.all.verdict() != Verdict::BelowLog, study.all.slope_ratio.is_none()));
+    shown.sort_by_key(|study| {
+        (study.series.loss > 0.0, study.all.verdict() != Verdict::BelowLog, study.all.slope_ratio.is_none())
+    });
     for axis in [Form::LogLog, Form::Log] {
         for (part, chunk) in shown.chunks(LINES_MAX).enumerate() {
             let mut figure = growth(chunk, axis)?;
@@ -78,8 +80,11 @@ pub fn report(studies: &[Study]) -> Result<Report, PlotError> {
     let costs: Vec<Cost> = studies.iter().filter_map(cost).collect();
     if !costs.is_empty() {
         blocks.push(Block::Heading(2, "What it costs".to_owned()));
-        blocks.push(Block::Figure(trade_off(&costs, COSTS_AT, Price::Load)?));
-        blocks.push(Block::Figure(trade_off(&costs, COSTS_AT, Price::Copies)?));
+        // What loss costs is in the table: with it nobody could read the names.
+        let lossless = studies.iter().filter(|study| study.series.loss == 0.0);
+        let drawn: Vec<Cost> = lossless.filter_map(cost).collect();
+        blocks.push(Block::Figure(trade_off(&drawn, COSTS_AT, Price::Load)?));
+        blocks.push(Block::Figure(trade_off(&drawn, COSTS_AT, Price::Copies)?));
         blocks.push(Block::Table(prices(&costs)));
     }
     blocks.push(Block::Heading(2, "Rounds".to_owned()));
