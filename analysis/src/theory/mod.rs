@@ -34,6 +34,7 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         Strategy::PushPull { .. } => return other("push-pull with a fan-out that is not fixed"),
         Strategy::Push { .. } => return other("push"),
         Strategy::Pull { .. } => return other("pull"),
+        Strategy::MedianCounter { .. } => return other("the median counter"),
         Strategy::Eager { .. } => return other("eager"),
         Strategy::SqrtTree { .. } => return other("the √-tree"),
     };

@@ -37,6 +37,7 @@ pub fn run(data: &[u8]) {
         Strategy::Eager { fanout },
         Strategy::Pull { fanout },
         Strategy::SqrtTree { split_max: 3, fanout },
+        Strategy::MedianCounter { fanout },
     ]);
     let coordinates_max = usize::from(script.u8() % 3);
     let config = Config { strategy, coordinates_max, event_lifetime: Duration::from_secs(86_400), ..Config::local() };

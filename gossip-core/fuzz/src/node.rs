@@ -507,6 +507,7 @@ fn config(script: &mut Script<'_>) -> Config {
         Strategy::Eager { fanout },
         Strategy::Pull { fanout },
         Strategy::SqrtTree { split_max: 3, fanout },
+        Strategy::MedianCounter { fanout },
     ]);
     let intervals = [1, 10, 200, 1_000, 60_000].map(Duration::from_millis);
     let probe_interval = script.pick(&intervals[1..]);

@@ -8,7 +8,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
-use crate::rumors::strategies::{Situation, Targets};
+use crate::rumors::strategies::{Limits, Situation, Targets};
 use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::Sender;
@@ -36,6 +36,9 @@ impl<A: Address> Node<A> {
             self.part = 0;
             self.sync.on_gossip_round();
             self.forwards = 0;
+            if self.config.strategy.counts() {
+                self.rumors.end_round(now, &Limits::new(self.members.live_count(), self.config.gossip_interval));
+            }
             if let Phase::Leaving(rounds) = self.phase {
                 self.on_leave_round(rounds);
                 return;

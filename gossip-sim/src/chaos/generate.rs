@@ -78,6 +78,7 @@ fn protocol(draw: &mut Draw, old: Option<&Protocol>) -> Protocol {
     };
     protocol.strategy = Some(draw.pick(&[
         StrategyName::PushPull,
+        StrategyName::MedianCounter,
         StrategyName::Push,
         StrategyName::Pull,
         StrategyName::Eager,

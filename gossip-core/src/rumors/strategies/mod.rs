@@ -7,6 +7,7 @@
 //! all, and so is the gossip on the back of probes and of application messages.
 
 mod eager;
+mod median_counter;
 mod pull;
 mod push;
 mod push_pull;
@@ -23,6 +24,7 @@ use crate::members::{Members, SELF, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
 use crate::wire::{Message, Rumor};
+pub(crate) use median_counter::{Count, Limits};
 pub(crate) use sqrt_tree::Branch;
 
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
@@ -91,9 +93,10 @@ impl Strategy {
         match self {
             Self::Push { fanout } => push::round(fanout, situation, targets),
             Self::Pull { fanout } => pull::round(fanout, situation, targets),
-            Self::PushPull { fanout } | Self::Eager { fanout } | Self::SqrtTree { fanout, .. } => {
-                push_pull::round(fanout, situation, targets)
-            }
+            Self::PushPull { fanout }
+            | Self::MedianCounter { fanout }
+            | Self::Eager { fanout }
+            | Self::SqrtTree { fanout, .. } => push_pull::round(fanout, situation, targets),
         }
     }
 
@@ -108,7 +111,11 @@ impl Strategy {
     ) {
         match self {
             Self::Eager { fanout } => eager::forward(fanout, situation, except, targets),
-            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::SqrtTree { .. } => {}
+            Self::Push { .. }
+            | Self::Pull { .. }
+            | Self::PushPull { .. }
+            | Self::MedianCounter { .. }
+            | Self::SqrtTree { .. } => {}
         }
     }
 
@@ -116,8 +123,18 @@ impl Strategy {
     pub(crate) fn carries<A>(self, message: &Message<'_, A>) -> bool {
         match self {
             Self::Pull { .. } => pull::carries(message),
+            // What is told elsewhere is not counted, and a goodbye may be the last chance to tell.
+            Self::MedianCounter { .. } => {
+                matches!(message, Message::Gossip { .. } | Message::Answer | Message::Leave)
+            }
             Self::Push { .. } | Self::PushPull { .. } | Self::Eager { .. } | Self::SqrtTree { .. } => true,
         }
+    }
+
+    /// Whether an answer is filled with what this node told often enough, but learnt lately.
+    pub(crate) const fn repeats(self) -> bool {
+        // Whoever is silent is not to be heard again: anti-entropy finds who missed it.
+        !matches!(self, Self::MedianCounter { .. })
     }
 
     /// Whether a rumor that this node told is to be told again.
@@ -127,9 +144,12 @@ impl Strategy {
         _rumor: &Rumor<'_, A>,
         told: Told,
     ) -> bool {
-        if let Self::SqrtTree { .. } = self {
+        match self {
             // The tree told it: the rounds mend what was lost, and cost no more than that.
-            return told.times < situation.config.retransmit_multiplier;
+            Self::SqrtTree { .. } => return told.times < situation.config.retransmit_multiplier,
+            // The end of a round takes it out, when its counter says so.
+            Self::MedianCounter { .. } => return true,
+            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {}
         }
         match self.fanout() {
             Fanout::Fixed(_) => told.times < situation.transmissions,
@@ -160,6 +180,7 @@ mod tests {
     const PULL: Strategy = Strategy::Pull { fanout: Fanout::Fixed(2) };
     const PUSH_PULL: Strategy = Strategy::PushPull { fanout: Fanout::Fixed(1) };
     const EAGER: Strategy = Strategy::Eager { fanout: Fanout::Fixed(2) };
+    const COUNTER: Strategy = Strategy::MedianCounter { fanout: Fanout::Fixed(1) };
 
     #[test]
     fn who_calls_when() {
@@ -174,6 +195,9 @@ mod tests {
             (PUSH_PULL, false, true, 1, true),
             (PUSH_PULL, false, false, 0, true),
             (PUSH_PULL, true, false, 1, true),
+            (COUNTER, false, true, 1, true),
+            (COUNTER, false, false, 0, true),
+            (COUNTER, true, false, 1, true),
             (EAGER, false, true, 2, true),
             (EAGER, false, false, 0, true),
         ];
@@ -191,8 +215,9 @@ mod tests {
         let members = table(20);
         let config = Config::lan();
         let situation = Situation::new(&config, &members, true);
-        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms: Terms::default(), payload: b"x" };
-        for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (EAGER, 2)] {
+        let terms = Terms::default();
+        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms, counter: None, payload: b"x" };
+        for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (COUNTER, 0), (EAGER, 2)] {
             let (mut rng, mut slots) = (Rng::new(1), Vec::new());
             for _ in 0..3 {
                 strategy.forward(&situation, &rumor, Some(4), &mut Targets { rng: &mut rng, slots: &mut slots });
@@ -210,5 +235,8 @@ mod tests {
             assert_eq!(strategy.carries(&call), carried, "{strategy:?}");
             assert!(strategy.carries(&answer) && strategy.carries(&ping), "{strategy:?}");
         }
+        assert_eq!([call, answer, ping, Message::Leave].map(|message| COUNTER.carries(&message)), [
+            true, true, false, true
+        ]);
     }
 }
