@@ -49,9 +49,8 @@ pub enum Strategy {
     },
     /// Push-pull that falls silent by counters and not by a number of times: each copy says how far its teller has come, and who hears
     /// of more that are as far as itself than that are not counts on (the median counter of Karp, Schindelhauer, Shenker, Vöcking,
-    /// FOCS 2000, §3). So a rumor is told O(log log N) times per node after all know it, whatever the fan-out and the loss: about
-    /// 10 copies per node at 1,000 and 15 at 10,000 members, in place of λ·⌈log10(N + 1)⌉ in calls and as many in answers. Rumors
-    /// ride on the messages of rounds alone, and who is called answers whenever it has a counter to tell. Needs
+    /// FOCS 2000, §3). So a rumor is told O(log log N) times per node: about 11 copies at 1,000 members and 15 at
+    /// 10,000 with fan-out 1, in place of λ·⌈log10(N + 1)⌉, 16 and 20. Rumors ride on the messages of rounds alone, and who is called answers whenever it has a counter to tell. Needs
     /// [`Config::idle_calls`] for the pull. Stragglers are left to anti-entropy.
     MedianCounter {
         /// Calls per round; 1 in the paper. More: quicker, and as many times the copies of each round.
