@@ -24,8 +24,8 @@ const LEAVE_FANOUT_MAX: u32 = 64;
 
 impl<A: Address> Node<A> {
     /// In how many parts this node makes its rounds.
-    pub(super) fn parts(&self) -> u32 {
-        let situation = Situation::new(&self.config, &self.members, false);
+    pub(super) fn parts(&self, now: Instant) -> u32 {
+        let situation = Situation::new(&self.config, &self.members, false).with_ages(self.rumors.told_ages(now));
         if matches!(self.phase, Phase::Leaving(_)) { 1 } else { situation.parts(self.config.strategy.fanout()) }
     }
 
@@ -46,7 +46,8 @@ impl<A: Address> Node<A> {
             self.retry_branches(now);
             self.call_acquaintances();
         }
-        let situation = Situation::new(&self.config, &self.members, self.has_news());
+        let situation =
+            Situation::new(&self.config, &self.members, self.has_news()).with_ages(self.rumors.told_ages(now));
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
         let answer = self.config.strategy.round(&situation, &mut targets);
         self.withhold_calls();

@@ -182,6 +182,11 @@ impl<A: Address> Rumors<A> {
         self.store.as_mut().is_some_and(|store| store.count(rumor, contact))
     }
 
+    /// How old the events are that are still to be told.
+    pub(crate) fn told_ages(&self, now: Instant) -> impl Iterator<Item = Duration> + '_ {
+        self.store.iter().flat_map(move |store| store.told_ages(now))
+    }
+
     /// A round is over: what has been counted to the end is not told any more.
     pub(crate) fn end_round(&mut self, now: Instant, limits: &Limits) {
         if let Some(store) = &mut self.store {

@@ -450,6 +450,12 @@ impl<A: Address> Store<A> {
         count.is_some_and(|count| count.hear(rumor.counter, contact))
     }
 
+    /// How old the events are that are still to be told.
+    pub(crate) fn told_ages(&self, now: Instant) -> impl Iterator<Item = Duration> + '_ {
+        let told = self.classes.iter().flatten().flat_map(|class| class.backlog.iter());
+        told.filter_map(move |(slot, _)| Some(self.slots[slot as usize].as_ref()?.age_at(now)))
+    }
+
     /// A round is over: what has been counted to the end is not told any more.
     pub(crate) fn end_round(&mut self, now: Instant, limits: &Limits) {
         for class in self.classes.iter_mut().flatten() {

@@ -165,17 +165,13 @@ fn the_median_counter_of_the_core_is_that_of_its_model_and_near_the_kernels() {
     let config =
         Config { strategy: gossip_core::Strategy::MedianCounter { fanout: Fanout::Fixed(1) }, ..Config::lab() };
     for (size, loss, real_runs) in [(64, 0.0, 2000), (64, 0.05, 2000), (1000, 0.0, 300), (1000, 0.05, 300)] {
-        let played: Vec<Run> =
-            (0..runs(real_runs)).map(|seed| play(seed, &config, size, loss, LATENCY).0).collect();
+        let played: Vec<Run> = (0..runs(real_runs)).map(|seed| play(seed, &config, size, loss, LATENCY).0).collect();
         let mut stream = Stream::new(size.into());
-        let model: Vec<Run> =
-            (0..runs(real_runs * 5)).map(|_| modelled(size as usize, loss, &mut stream)).collect();
+        let model: Vec<Run> = (0..runs(real_runs * 5)).map(|_| modelled(size as usize, loss, &mut stream)).collect();
         let spec = Spec { strategy: Strategy::MedianCounter, nodes: size.into(), loss, seed: 1 };
         let kernel: Vec<Run> = (0..runs(real_runs * 5))
             .map(|run| simulate_nodes(&spec, run, &Options::default(), &mut |_, _| {}).expect("a valid spec"))
-            .filter_map(|outcome| {
-                Some(Run { all: outcome.reached.all? as u64, copies: outcome.traffic.rumor as u64 })
-            })
+            .filter_map(|outcome| Some(Run { all: outcome.reached.all? as u64, copies: outcome.traffic.rumor as u64 }))
             .collect();
         let nodes = f64::from(size);
         let copies = [&played, &model, &kernel].map(|of| means(of, |run| run.copies as f64 / nodes));
@@ -183,8 +179,18 @@ fn the_median_counter_of_the_core_is_that_of_its_model_and_near_the_kernels() {
         println!(
             "N = {size}, p = {loss}: copies per node, core {:.3} ± {:.3}, model {:.3} ± {:.3}, kernel {:.3} ± {:.3}; \
              rounds to all, core {:.3} ± {:.3}, model {:.3} ± {:.3}, kernel {:.3} ± {:.3}",
-            copies[0].0, copies[0].1, copies[1].0, copies[1].1, copies[2].0, copies[2].1,
-            rounds[0].0, rounds[0].1, rounds[1].0, rounds[1].1, rounds[2].0, rounds[2].1,
+            copies[0].0,
+            copies[0].1,
+            copies[1].0,
+            copies[1].1,
+            copies[2].0,
+            copies[2].1,
+            rounds[0].0,
+            rounds[0].1,
+            rounds[1].0,
+            rounds[1].1,
+            rounds[2].0,
+            rounds[2].1,
         );
         let all = |of: &[Run]| -> Counts { counts(of.iter().map(|run| run.all)) };
         passes(&format!("N = {size}, p = {loss}: core and model, all"), same(&all(&played), &all(&model)));

@@ -126,8 +126,8 @@ mod tests {
         // ln ln N: 1.34 at 45, 1.93 at 1,000, 2.22 at 10,000, 2.81 at 16,777,216. ln N: 3.81, 6.91, 9.21, 16.6.
         for (members, rounds, age) in
             [(0, 1, 4), (2, 1, 4), (15, 1, 12), (16, 2, 12), (45, 2, 16), (1_000, 2, 28), (10_000, 3, 40)]
-            .into_iter()
-            .chain([(1 << 24, 3, 68), (u32::MAX, 4, 92)])
+                .into_iter()
+                .chain([(1 << 24, 3, 68), (u32::MAX, 4, 92)])
         {
             assert_eq!(Limits::new(members, ROUND), Limits { rounds, age: ROUND * age }, "{members} members");
         }

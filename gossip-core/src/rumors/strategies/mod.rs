@@ -19,7 +19,7 @@ use core::time::Duration;
 use crate::address::Address;
 use crate::backlog::LIMIT_MAX;
 use crate::config::{Config, Strategy};
-use crate::fanout::Fanout;
+use crate::fanout::{self, Fanout};
 use crate::members::{Members, SELF, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
@@ -46,6 +46,8 @@ pub(crate) struct Situation<'a, A: Address> {
     members: &'a Members<A>,
     /// Whether the node has something to tell.
     news: bool,
+    /// Calls in a round for what is told, where they depend on its age.
+    aged: u32,
     /// λ·⌈log10(N + 1)⌉: how often an item is told before it counts as told (SWIM §4.1).
     pub(crate) transmissions: u8,
 }
@@ -53,12 +55,26 @@ pub(crate) struct Situation<'a, A: Address> {
 impl<'a, A: Address> Situation<'a, A> {
     pub(crate) fn new(config: &'a Config, members: &'a Members<A>, news: bool) -> Self {
         let transmissions = config.retransmit_multiplier.saturating_mul(digits(members.live_count()));
-        Self { config, members, news, transmissions: transmissions.min(LIMIT_MAX) }
+        Self { config, members, news, aged: 1, transmissions: transmissions.min(LIMIT_MAX) }
+    }
+
+    /// The same, where events of these ages are told.
+    pub(crate) fn with_ages(mut self, ages: impl Iterator<Item = Duration>) -> Self {
+        if self.config.strategy.fanout() == Fanout::Aging {
+            let round = self.config.gossip_interval.as_nanos().max(1);
+            let rounds = |age: Duration| u32::try_from(age.as_nanos() / round).unwrap_or(u32::MAX);
+            let calls = ages.map(|age| fanout::aged(self.members.live_count(), rounds(age))).max().unwrap_or(1);
+            self.aged = calls.min(self.transmissions.max(1).into());
+        }
+        self
     }
 
     /// Calls of this node in a round.
     pub(crate) fn calls(&self, fanout: Fanout) -> u32 {
-        fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count())
+        match fanout {
+            Fanout::Aging => self.aged,
+            _ => fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count()),
+        }
     }
 
     /// In how many parts a round is made.
@@ -152,7 +168,7 @@ impl Strategy {
             Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {}
         }
         match self.fanout() {
-            Fanout::Fixed(_) => told.times < situation.transmissions,
+            Fanout::Fixed(_) | Fanout::Aging => told.times < situation.transmissions,
             // A number of times would be over in one round at a node that makes many calls: λ rounds.
             Fanout::Growing | Fanout::HeavyTail { .. } => {
                 let rounds = u32::from(situation.config.retransmit_multiplier);
@@ -211,6 +227,30 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_that_should_not_be_known_to_all_yet_says_how_many_are_called() {
+        let members = table(400);
+        let config = Config { strategy: Strategy::PushPull { fanout: Fanout::Aging }, ..Config::lan() };
+        let calls = |ages: &[u64]| {
+            let ages = ages.iter().map(|&ms| Duration::from_millis(ms));
+            Situation::new(&config, &members, true).with_ages(ages).calls(Fanout::Aging)
+        };
+        // Rounds of 200 ms; 3·5·9·17 > 400, so growth is over at 8 rounds; an event is told 4·3 times.
+        for (ages, expected) in [
+            (&[][..], 1),
+            (&[0], 1),
+            (&[199], 1),
+            (&[200], 2),
+            (&[0, 640, 450], 8),
+            (&[0, 60_000], 1),
+            (&[1_599], 12),
+            (&[1_600], 1),
+            (&[1_600, 400], 4),
+        ] {
+            assert_eq!(calls(ages), expected, "{ages:?}");
+        }
+    }
+
+    #[test]
     fn only_eager_tells_on_at_once_and_the_events_of_one_datagram_together() {
         let members = table(20);
         let config = Config::lan();
@@ -235,8 +275,9 @@ mod tests {
             assert_eq!(strategy.carries(&call), carried, "{strategy:?}");
             assert!(strategy.carries(&answer) && strategy.carries(&ping), "{strategy:?}");
         }
-        assert_eq!([call, answer, ping, Message::Leave].map(|message| COUNTER.carries(&message)), [
-            true, true, false, true
-        ]);
+        assert_eq!(
+            [call, answer, ping, Message::Leave].map(|message| COUNTER.carries(&message)),
+            [true, true, false, true]
+        );
     }
 }

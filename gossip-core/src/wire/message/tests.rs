@@ -285,14 +285,13 @@ fn arb_item() -> impl Strategy<Value = OwnedItem> {
     prop_oneof![
         (any::<u16>(), arb_claim(), any::<u16>(), prop_oneof![Just(0), any::<u32>()], bytes(20))
             .prop_map(|(a, c, s, v, m)| OwnedItem::Update(a, c, s, v, m)),
-        (any::<u16>(), any::<u64>(), any::<u32>(), any::<u8>(), (arb_terms(), any::<Option<u8>>()), bytes(40)).prop_map(
-            |(origin, sequence, age, hops, (mut terms, counter), payload)| {
+        (any::<u16>(), any::<u64>(), any::<u32>(), any::<u8>(), (arb_terms(), any::<Option<u8>>()), bytes(40))
+            .prop_map(|(origin, sequence, age, hops, (mut terms, counter), payload)| {
                 if let RumorKind::Ordered { distance } = &mut terms.kind {
                     *distance = (*distance).min(sequence);
                 }
                 OwnedItem::Rumor(origin, sequence, age, hops, (terms, counter), payload)
-            }
-        ),
+            }),
     ]
 }
 
