@@ -1,7 +1,8 @@
 //! How many members a node calls in a round, or tells an event on to at once.
 //!
 //! With a constant fan-out k a rumor can at most grow by a factor of 1 + 2k a round, so N nodes take log N rounds. The laws here
-//! that lead below that let some node call more: all alike, ever more as the cluster grows, or a few of them many, for life.
+//! that lead below that let some node call more: all alike, ever more as the cluster grows; all who know, ever more as the rumor ages; or
+//! a few of them many, for life.
 
 use crate::address::Address;
 use crate::sync::member_identity;
@@ -19,7 +20,8 @@ pub enum Fanout {
     /// As many calls as the events that a node still tells have got old: k(a) = 2^a at an age of a gossip intervals, at most √N and 64, and no
     /// more than an event is told in all. Growth by 1 + 2^(a+1) a round informs N nodes in about √(2·log₂ N) rounds (Ω(log N / log(1 + Δ))
     /// is the least where nobody reaches more than Δ in a round), without knowing N: the first rounds cost one call, and who has nothing to tell
-    /// makes one. The age travels with an event, so nodes agree about it without a clock. An event that all should know by now, and late
+    /// makes one. The age travels with an event, so nodes agree about it without a clock, but
+    /// for the time on the wire, which is not in it. An event that all should know by now, and late
     /// learners of it, are called for once a round. Robust against loss. Costs as many copies as a fixed fan-out, in fewer rounds,
     /// each with more datagrams at once. Under [`Strategy::Eager`](crate::Strategy::Eager) an event is told on to one.
     Aging,
