@@ -29,6 +29,7 @@ pub fn update(index: u32, incarnation: u32) -> Item<'static, SocketAddr> {
 #[must_use]
 pub fn rumor(sequence: u64) -> Item<'static, SocketAddr> {
     Item::Rumor(Rumor {
+        counter: None,
         origin: address(1),
         sequence,
         age_ms: 100,

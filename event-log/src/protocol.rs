@@ -32,6 +32,8 @@ pub enum StrategyName {
     Pull,
     /// Who has something to tell calls, with idle calls everybody; the called answer with what the caller lacks.
     PushPull,
+    /// Push-pull whose events fall silent by counters that travel with them.
+    MedianCounter,
     /// Told on when it is learnt; the rounds of push-pull repair.
     Eager,
     /// Down a tree of ranges of the members when it is learnt; the rounds of push-pull repair.
@@ -194,6 +196,9 @@ impl Protocol {
         config.strategy = match (self.strategy, config.strategy) {
             (Some(StrategyName::Push), _) | (None, Strategy::Push { .. }) => Strategy::Push { fanout },
             (Some(StrategyName::Pull), _) | (None, Strategy::Pull { .. }) => Strategy::Pull { fanout },
+            (Some(StrategyName::MedianCounter), _) | (None, Strategy::MedianCounter { .. }) => {
+                Strategy::MedianCounter { fanout }
+            }
             (Some(StrategyName::Eager), _) | (None, Strategy::Eager { .. }) => Strategy::Eager { fanout },
             (Some(StrategyName::SqrtTree), _) | (None, Strategy::SqrtTree { .. }) => {
                 Strategy::SqrtTree { split_max, fanout }

@@ -215,7 +215,7 @@ fn wrong_sections_are_refused_at_their_line() {
             ("[protocol]\ngossip_interval = \"0s\"", "plan.toml:6: protocol: gossip_interval must be 1 ms to 1 day"),
             (
                 "[protocol]\nstrategy = \"shout\"",
-                "plan.toml:6: strategy = \"shout\": unknown value `shout`, expected one of `push`, `pull`, `push-pull`, `eager`, `sqrt-tree`",
+                "plan.toml:6: strategy = \"shout\": unknown value `shout`, expected one of `push`, `pull`, `push-pull`, `median-counter`, `eager`, `sqrt-tree`",
             ),
             (
                 "[[setting]]\nname = \"a\"\n\n[[setting]]\nname = \"a\"",

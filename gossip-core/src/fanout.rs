@@ -1,7 +1,8 @@
 //! How many members a node calls in a round, or tells an event on to at once.
 //!
 //! With a constant fan-out k a rumor can at most grow by a factor of 1 + 2k a round, so N nodes take log N rounds. The laws here
-//! that lead below that let some node call more: all alike, ever more as the cluster grows, or a few of them many, for life.
+//! that lead below that let some node call more: all alike, ever more as the cluster grows; all who know, ever more as the rumor ages; or
+//! a few of them many, for life.
 
 use crate::address::Address;
 use crate::sync::member_identity;
@@ -16,6 +17,14 @@ pub enum Fanout {
     /// 1 + 2k a round informs N nodes in log₂ log₂ N rounds, and no node has more to do than others. Robust against loss. Costs k(N)
     /// datagrams per call round.
     Growing,
+    /// As many calls as the events that a node still tells have got old: k(a) = 2^a at an age of a gossip intervals, at most √N and 64, and no
+    /// more than an event is told in all. Growth by 1 + 2^(a+1) a round informs N nodes in about √(2·log₂ N) rounds (Ω(log N / log(1 + Δ))
+    /// is the least where nobody reaches more than Δ in a round), without knowing N: the first rounds cost one call, and who has nothing to tell
+    /// makes one. The age travels with an event, so nodes agree about it without a clock, but
+    /// for the time on the wire, which is not in it. An event that all should know by now, and late
+    /// learners of it, are called for once a round. Robust against loss. Costs as many copies as a fixed fan-out, in fewer rounds,
+    /// each with more datagrams at once. Under [`Strategy::Eager`](crate::Strategy::Eager) an event is told on to one.
+    Aging,
     /// A fan-out per node for life, drawn by a power law from the hash of its address: P(C ≥ x) ≈ x^−(β−1), at most
     /// N^(1/(β−1)). For 2 < β < 3 push-pull informs N nodes in Θ(log log N) rounds at a constant mean fan-out (Panagiotou, Pourmiri,
     /// Sauerwald, *Faster Rumor Spreading With Multiple Calls*, EJC 22(1), 2015): 2.2 at β = 2.5. What it costs is load on few:
@@ -30,12 +39,14 @@ pub enum Fanout {
 const CLASS_LAST: u32 = 31;
 
 impl Fanout {
-    /// Calls in a round of the node at `local` in a cluster of `members`, itself included.
+    /// Calls in a round of the node at `local` in a cluster of `members`, itself included; of [`Fanout::Aging`] those of a node that has
+    /// nothing to tell.
     #[must_use]
     pub fn calls<A: Address>(self, local: &A, members: u32) -> u32 {
         match self {
             Self::Fixed(fanout) => fanout.into(),
             Self::Growing => grown(members),
+            Self::Aging => 1,
             Self::HeavyTail { beta_hundredths } => drawn(exponent(beta_hundredths), member_identity(local))
                 .min(greatest(exponent(beta_hundredths), members)),
         }
@@ -47,6 +58,7 @@ impl Fanout {
         match self {
             Self::Fixed(fanout) => fanout.into(),
             Self::Growing => grown(members),
+            Self::Aging => aged_max(members),
             Self::HeavyTail { beta_hundredths } => greatest(exponent(beta_hundredths), members),
         }
     }
@@ -54,7 +66,7 @@ impl Fanout {
     pub(crate) fn is_valid(self) -> bool {
         match self {
             Self::Fixed(fanout) => (1..=64).contains(&fanout),
-            Self::Growing => true,
+            Self::Growing | Self::Aging => true,
             Self::HeavyTail { beta_hundredths } => (150..=1000).contains(&beta_hundredths),
         }
     }
@@ -68,6 +80,23 @@ fn grown(members: u32) -> u32 {
     let log = libm::log2(f64::from(members));
     let growth = libm::exp2(log / libm::log2(log));
     (libm::ceil((growth - 1.0) / 2.0) as u32).max(1)
+}
+
+/// The calls of [`Fanout::Aging`] for an event that is `age` rounds old, in a cluster of `members`.
+pub(crate) fn aged(members: u32, age: u32) -> u32 {
+    let most = aged_max(members);
+    let at = |age: u32| 1_u32.checked_shl(age).unwrap_or(u32::MAX).min(most);
+    // Twice the rounds in which growth by 1 + 2k informs all: what is older is for stragglers.
+    let (mut informed, mut rounds) = (1_u64, 0);
+    while informed < members.into() {
+        informed *= u64::from(1 + 2 * at(rounds));
+        rounds += 1;
+    }
+    if age < 2 * rounds { at(age) } else { 1 }
+}
+
+fn aged_max(members: u32) -> u32 {
+    members.isqrt().clamp(1, 64)
 }
 
 /// β − 1.
@@ -117,9 +146,32 @@ mod tests {
     }
 
     #[test]
+    fn the_fanout_doubles_with_age_until_all_should_know() {
+        // 3·5·9·17 is 2,295, and ·33 75,735: all of 1,000 know after four rounds of growth, of 10,000 after five.
+        for (members, calls) in [
+            (1, &[1, 1, 1][..]),
+            (10, &[1, 2, 3, 3, 1, 1]),
+            (1_000, &[1, 2, 4, 8, 16, 31, 31, 31, 1]),
+            (10_000, &[1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 1]),
+        ] {
+            for (age, calls) in (0..).zip(calls) {
+                assert_eq!(aged(members, age), *calls, "{members} members, age {age}");
+            }
+            assert_eq!(aged(members, u32::MAX), 1);
+            assert_eq!(Fanout::Aging.calls_max(members), *calls.iter().max().unwrap());
+        }
+        assert_eq!((Fanout::Aging.calls_max(u32::MAX), Fanout::Aging.calls(&7_u16, 1_000)), (64, 1));
+    }
+
+    #[test]
     fn nonsense_is_not_valid() {
-        for valid in [Fanout::Fixed(1), Fanout::Fixed(64), Fanout::Growing, Fanout::HeavyTail { beta_hundredths: 150 }]
-        {
+        for valid in [
+            Fanout::Fixed(1),
+            Fanout::Fixed(64),
+            Fanout::Growing,
+            Fanout::Aging,
+            Fanout::HeavyTail { beta_hundredths: 150 },
+        ] {
             assert!(valid.is_valid(), "{valid:?}");
         }
         for nonsense in [Fanout::Fixed(0), Fanout::Fixed(65), Fanout::HeavyTail { beta_hundredths: 149 }] {

@@ -197,12 +197,14 @@ fn strategy(experiment: &Experiment) -> String {
         Strategy::Push { .. } => "push",
         Strategy::Pull { .. } => "pull",
         Strategy::PushPull { .. } => "push-pull",
+        Strategy::MedianCounter { .. } => "median counter",
         Strategy::Eager { .. } => "eager",
         Strategy::SqrtTree { .. } => "sqrt-tree",
     };
     match config.strategy.fanout() {
         Fanout::Fixed(fanout) => format!("{name} {fanout}"),
         Fanout::Growing => format!("{name}, growing"),
+        Fanout::Aging => format!("{name}, aging"),
         Fanout::HeavyTail { .. } => format!("{name}, heavy tail"),
     }
 }

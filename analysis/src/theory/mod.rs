@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use event_log::plan::network::{Latency, Lognormal, Uniform};
 use event_log::plan::{Action, Network, Nodes, Plan, Setting};
-use event_log::protocol::{Config, Strategy};
+use event_log::protocol::{Config, Fanout, Strategy};
 use netem::spec::{Delay, Direction, Distribution, Span};
 
 use phases::{How, Model};
@@ -28,12 +28,18 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
     let how = match config.strategy {
         Strategy::Push { .. } => How::Push,
         Strategy::Pull { .. } => How::Pull,
-        Strategy::PushPull { .. } => How::PushPull,
+        // Its counters stop an event when all know it, as a rule: the model lets it be told for ever.
+        Strategy::PushPull { .. } | Strategy::MedianCounter { .. } => How::PushPull,
         Strategy::Eager { .. } => How::Eager,
         Strategy::SqrtTree { .. } => {
             return Err("No prediction is drawn: the model does not know the √-tree.".to_owned());
         }
     };
+    if config.strategy.fanout() == Fanout::Aging {
+        return Err(
+            "No prediction is drawn: the model does not know fan-outs that grow with an event's age.".to_owned()
+        );
+    }
     if config.aligned_rounds {
         return Err(
             "No prediction is drawn: the model is of nodes whose rounds begin at random phases, and in this plan all begin \
@@ -47,7 +53,8 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         how,
         fanout: config.strategy.fanout(),
         idle_calls: config.idle_calls,
-        multiplier: Some(config.retransmit_multiplier.into()),
+        multiplier: (!matches!(config.strategy, Strategy::MedianCounter { .. }))
+            .then(|| config.retransmit_multiplier.into()),
         forwards_max: config.forwards_max.into(),
         loss: 0.0,
         delay: None,
@@ -114,8 +121,6 @@ fn weather(model: &mut Model, network: &Network) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use event_log::protocol::Fanout;
-
     use super::*;
 
     #[test]

@@ -62,7 +62,7 @@ pub struct Model {
     pub fanout: Fanout,
     /// Whether nodes without news call as well.
     pub idle_calls: bool,
-    /// λ; `None`: events are told for ever.
+    /// λ; `None`: events are told until all know.
     pub multiplier: Option<u32>,
     /// Most datagrams in which a node tells events on at once, per interval.
     pub forwards_max: u32,
@@ -442,6 +442,10 @@ impl<'a> Cluster<'a> {
                 self.left -= 1;
                 fresh = true;
             }
+        }
+        if fresh && self.model.multiplier.is_none() {
+            let (events, size) = (&self.events, self.nodes.len());
+            self.active.retain(|event| events[*event].informed < size);
         }
         if fresh && self.model.how == How::Eager {
             let count = self.calls[node].min(self.nodes[node].forwards);

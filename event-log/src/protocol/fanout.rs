@@ -7,11 +7,12 @@ use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A law of fan-outs: `3`, `"growing"` or `{ heavy-tail = 2.5 }`.
+/// A law of fan-outs: `3`, `"growing"`, `"aging"` or `{ heavy-tail = 2.5 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FanoutLaw(pub Fanout);
 
 const GROWING: &str = "growing";
+const AGING: &str = "aging";
 const HEAVY_TAIL: &str = "heavy-tail";
 
 /// What it may be.
@@ -21,7 +22,7 @@ impl<'de> Visitor<'de> for Law {
     type Value = Fanout;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number from 1 to 64, \"{GROWING}\" or {{ {HEAVY_TAIL} = 2.5 }}")
+        write!(f, "a whole number from 1 to 64, \"{GROWING}\", \"{AGING}\" or {{ {HEAVY_TAIL} = 2.5 }}")
     }
 
     fn visit_u64<E: Error>(self, fanout: u64) -> Result<Fanout, E> {
@@ -35,7 +36,11 @@ impl<'de> Visitor<'de> for Law {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Fanout, E> {
-        if name == GROWING { Ok(Fanout::Growing) } else { Err(E::invalid_value(Unexpected::Str(name), &self)) }
+        match name {
+            GROWING => Ok(Fanout::Growing),
+            AGING => Ok(Fanout::Aging),
+            _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
+        }
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fanout, M::Error> {
@@ -69,6 +74,7 @@ impl Serialize for FanoutLaw {
         match self.0 {
             Fanout::Fixed(fanout) => serializer.serialize_u8(fanout),
             Fanout::Growing => serializer.serialize_str(GROWING),
+            Fanout::Aging => serializer.serialize_str(AGING),
             Fanout::HeavyTail { beta_hundredths } => {
                 let mut map = serializer.serialize_map(Some(1))?;
                 map.serialize_entry(HEAVY_TAIL, &(f64::from(beta_hundredths) / 100.0))?;
@@ -83,6 +89,7 @@ impl fmt::Display for FanoutLaw {
         match self.0 {
             Fanout::Fixed(fanout) => write!(f, "{fanout}"),
             Fanout::Growing => f.write_str(GROWING),
+            Fanout::Aging => f.write_str(AGING),
             Fanout::HeavyTail { beta_hundredths } => {
                 write!(f, "heavy tail, β = {}", f64::from(beta_hundredths) / 100.0)
             }
@@ -104,6 +111,7 @@ mod tests {
         for (law, form) in [
             (Fanout::Fixed(3), "fanout = 3\n"),
             (Fanout::Growing, "fanout = \"growing\"\n"),
+            (Fanout::Aging, "fanout = \"aging\"\n"),
             (Fanout::HeavyTail { beta_hundredths: 250 }, "[fanout]\nheavy-tail = 2.5\n"),
             (Fanout::HeavyTail { beta_hundredths: 229 }, "[fanout]\nheavy-tail = 2.29\n"),
         ] {
@@ -118,7 +126,7 @@ mod tests {
         for (form, words) in [
             ("fanout = 300", "a whole number from 1 to 64"),
             ("fanout = -1", "a whole number from 1 to 64"),
-            ("fanout = \"much\"", "\"growing\""),
+            ("fanout = \"much\"", "\"growing\", \"aging\""),
             ("fanout = { tail = 2.5 }", "heavy-tail"),
             ("fanout = { heavy-tail = 2.5, cap = 3 }", "unknown field `cap`"),
             ("fanout = { heavy-tail = 2.505 }", "hundredths"),

@@ -28,7 +28,8 @@ pub fn run(data: &[u8]) {
     let size = u16::from(script.u8() % 3) + 2;
     let fanout = match script.u8() {
         fixed @ 0..240 => Fanout::Fixed(fixed % 2 + 1),
-        240..248 => Fanout::Growing,
+        240..244 => Fanout::Growing,
+        244..248 => Fanout::Aging,
         tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
     };
     let strategy = script.pick(&[
@@ -37,6 +38,7 @@ pub fn run(data: &[u8]) {
         Strategy::Eager { fanout },
         Strategy::Pull { fanout },
         Strategy::SqrtTree { split_max: 3, fanout },
+        Strategy::MedianCounter { fanout },
     ]);
     let coordinates_max = usize::from(script.u8() % 3);
     let config = Config { strategy, coordinates_max, event_lifetime: Duration::from_secs(86_400), ..Config::local() };

@@ -141,6 +141,7 @@ fn item<'a, A: World>(script: &mut Script<'a>) -> Item<'a, A> {
             age_ms: script.number() as u32,
             hops: script.u8(),
             terms: terms(script, sequence),
+            counter: script.bool().then(|| script.u8()),
             payload: script.string(),
         });
     }

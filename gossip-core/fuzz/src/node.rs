@@ -498,7 +498,8 @@ const SPANS: [Duration; 12] = [
 fn config(script: &mut Script<'_>) -> Config {
     let fanout = match script.u8() {
         fixed @ 0..240 => Fanout::Fixed(fixed % 4 + 1),
-        240..248 => Fanout::Growing,
+        240..244 => Fanout::Growing,
+        244..248 => Fanout::Aging,
         tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
     };
     let strategy = script.pick(&[
@@ -507,6 +508,7 @@ fn config(script: &mut Script<'_>) -> Config {
         Strategy::Eager { fanout },
         Strategy::Pull { fanout },
         Strategy::SqrtTree { split_max: 3, fanout },
+        Strategy::MedianCounter { fanout },
     ]);
     let intervals = [1, 10, 200, 1_000, 60_000].map(Duration::from_millis);
     let probe_interval = script.pick(&intervals[1..]);

@@ -341,7 +341,7 @@ impl<A: Address> Node<A> {
             let Some((timer, deadline)) = self.timers.take_due(now) else { break };
             match timer {
                 Timer::Gossip => {
-                    let parts = self.parts();
+                    let parts = self.parts(now);
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval / parts));
                     self.align(now);
                     self.on_gossip_round(now, parts);

@@ -19,6 +19,15 @@ use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, RumorKind, Sender, Update};
 
+/// What the items of a datagram ask for.
+#[derive(Debug, Default)]
+struct Brought {
+    /// The dead and departed that the sender holds for alive, where it is to be told.
+    corrections: Vec<Slot>,
+    /// Whether it told of an event of which this node has a counter to say in return.
+    counted: bool,
+}
+
 impl<A: Address> Node<A> {
     pub(super) fn on_datagram(&mut self, now: Instant, from: A, bytes: &[u8]) -> Result<(), InputError> {
         #[cfg(feature = "keyring")]
@@ -74,7 +83,7 @@ impl<A: Address> Node<A> {
         let via = via(&message);
         // The dead and departed that the sender holds for alive are in no digest: an exchange tells of them like this.
         let corrects = matches!(message, Message::SyncWant { .. });
-        let mut corrections = Vec::new();
+        let mut brought = Brought::default();
         let mut first_event = None;
         for item in items {
             match item {
@@ -82,12 +91,12 @@ impl<A: Address> Node<A> {
                     self.on_update(now, from, &update);
                     if corrects && update.claim.state.is_live() {
                         let gone = |slot: &Slot| !self.members.entry(*slot).state.is_live();
-                        corrections.extend(self.members.find(&update.addr).filter(gone));
+                        brought.corrections.extend(self.members.find(&update.addr).filter(gone));
                     }
                 }
                 Item::Rumor(rumor) => {
                     first_event.get_or_insert(EventId { origin: rumor.origin, sequence: rumor.sequence });
-                    self.on_rumor(now, from, via, &rumor);
+                    brought.counted |= self.on_rumor(now, from, via, &rumor);
                 }
                 Item::Coordinate(coordinate) => {
                     if let Some(coordinates) = self.coordinates.as_mut().filter(|_| sender_is_live) {
@@ -104,7 +113,7 @@ impl<A: Address> Node<A> {
         if let (Message::Branch { seq, start, end }, Some(id)) = (message, first_event.filter(|_| sender_is_live)) {
             self.on_branch(now, from, seq, Branch { start, end }, id);
         }
-        self.on_message(now, from, &message, &sender, sender_is_live, corrections);
+        self.on_message(now, from, &message, &sender, sender_is_live, brought);
     }
 
     /// A datagram shows that its sender is there. False when it cannot count as a member: it does not know yet that it was
@@ -207,7 +216,8 @@ impl<A: Address> Node<A> {
         self.updates.insert(SELF);
     }
 
-    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) {
+    /// True when its teller is to be told how far this node has come with it.
+    fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) -> bool {
         let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
         self.count_evicted(evicted);
         match heard {
@@ -236,6 +246,7 @@ impl<A: Address> Node<A> {
             Heard::Expired => self.counters.add(1, |cold| &mut cold.events_expired),
             Heard::TooLong => self.counters.add(1, |cold| &mut cold.events_too_long),
         }
+        self.config.strategy.counts() && self.rumors.count(rumor, matches!(via, Via::Push | Via::Pull))
     }
 
     fn on_message(
@@ -245,7 +256,7 @@ impl<A: Address> Node<A> {
         message: &Message<'_, A>,
         sender: &Sender,
         sender_is_live: bool,
-        corrections: Vec<Slot>,
+        brought: Brought,
     ) {
         let mut differ = sender.digest != self.digest();
         match *message {
@@ -254,7 +265,7 @@ impl<A: Address> Node<A> {
             Message::PingReq { seq, target } => self.on_ping_req(now, from, seq, target),
             Message::Nack { seq } => self.on_nack(from, seq),
             Message::Gossip { answer } => {
-                if !sender_is_live || (answer && differ) {
+                if !sender_is_live || (answer && (differ || brought.counted)) {
                     self.enqueue(Outgoing::Answer { to: from });
                     // The answer brings what is young. If that is not all, the caller sees it and opens an exchange.
                     differ = false;
@@ -288,7 +299,7 @@ impl<A: Address> Node<A> {
                 differ = false;
             }
             Message::SyncWant { identities } => {
-                self.on_sync_want(from, identities, corrections);
+                self.on_sync_want(from, identities, brought.corrections);
                 differ = false;
             }
             Message::Response(ref response) => self.on_response(now, from, response, sender_is_live),

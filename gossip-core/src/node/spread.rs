@@ -8,7 +8,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
-use crate::rumors::strategies::{Situation, Targets};
+use crate::rumors::strategies::{Limits, Situation, Targets};
 use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::Sender;
@@ -24,8 +24,8 @@ const LEAVE_FANOUT_MAX: u32 = 64;
 
 impl<A: Address> Node<A> {
     /// In how many parts this node makes its rounds.
-    pub(super) fn parts(&self) -> u32 {
-        let situation = Situation::new(&self.config, &self.members, false);
+    pub(super) fn parts(&self, now: Instant) -> u32 {
+        let situation = Situation::new(&self.config, &self.members, false).with_ages(self.rumors.told_ages(now));
         if matches!(self.phase, Phase::Leaving(_)) { 1 } else { situation.parts(self.config.strategy.fanout()) }
     }
 
@@ -36,6 +36,9 @@ impl<A: Address> Node<A> {
             self.part = 0;
             self.sync.on_gossip_round();
             self.forwards = 0;
+            if self.config.strategy.counts() {
+                self.rumors.end_round(now, &Limits::new(self.members.live_count(), self.config.gossip_interval));
+            }
             if let Phase::Leaving(rounds) = self.phase {
                 self.on_leave_round(rounds);
                 return;
@@ -43,7 +46,8 @@ impl<A: Address> Node<A> {
             self.retry_branches(now);
             self.call_acquaintances();
         }
-        let situation = Situation::new(&self.config, &self.members, self.has_news());
+        let situation =
+            Situation::new(&self.config, &self.members, self.has_news()).with_ages(self.rumors.told_ages(now));
         let mut targets = Targets { rng: &mut self.rng, slots: &mut self.drawn };
         let answer = self.config.strategy.round(&situation, &mut targets);
         self.withhold_calls();

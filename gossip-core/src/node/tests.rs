@@ -7,6 +7,7 @@ use crate::member::{Claim, INCARNATION_MAX, MemberState};
 use crate::wire::{self, Encoder, Item, Message, Sender, Update};
 
 mod fuzzed;
+mod median_counter;
 mod metadata;
 mod name;
 mod reconfigure;

@@ -251,7 +251,7 @@ impl<A: Address> Node<A> {
         if !matches!(message, Message::Join) {
             self.push_news(now, &mut encoder, self.config.strategy.carries(message), None);
         }
-        if matches!(message, Message::Answer) {
+        if matches!(message, Message::Answer) && self.config.strategy.repeats() {
             // The caller lacks something, nobody knows what: likely one of the youngest. Anti-entropy finds the others.
             let mut skips = 0;
             for rumor in self.rumors.recent(now, now - self.config.sync_interval) {

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use super::strategies::Told;
+use super::strategies::{Limits, Told};
 use super::{Delivery, EventId, Evicted, Heard, Store};
 use crate::address::Address;
 use crate::backlog::Offer;
@@ -174,6 +174,23 @@ impl<A: Address> Rumors<A> {
     pub(crate) fn offer(&mut self, now: Instant, send: impl FnMut(wire::Rumor<'_, A>, Told) -> Offer) {
         if let Some(store) = &mut self.store {
             store.offer(now, send);
+        }
+    }
+
+    /// Somebody told of an event: its counter counts. True when this node has one to say in return.
+    pub(crate) fn count(&mut self, rumor: &wire::Rumor<'_, A>, contact: bool) -> bool {
+        self.store.as_mut().is_some_and(|store| store.count(rumor, contact))
+    }
+
+    /// How old the events are that are still to be told.
+    pub(crate) fn told_ages(&self, now: Instant) -> impl Iterator<Item = Duration> + '_ {
+        self.store.iter().flat_map(move |store| store.told_ages(now))
+    }
+
+    /// A round is over: what has been counted to the end is not told any more.
+    pub(crate) fn end_round(&mut self, now: Instant, limits: &Limits) {
+        if let Some(store) = &mut self.store {
+            store.end_round(now, limits);
         }
     }
 

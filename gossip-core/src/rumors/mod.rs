@@ -32,7 +32,7 @@ pub(crate) use holdback::Delivery;
 use holdback::Holdback;
 pub(crate) use lazy::Rumors;
 use seen::{Seen, Start};
-use strategies::Told;
+use strategies::{Count, Limits, Told};
 
 /// Identity of an event: who started it, and the how-manieth of that node's events it is.
 ///
@@ -52,6 +52,8 @@ struct Stored<A> {
     terms: Terms,
     /// Hops from the origin to here.
     hops: u8,
+    /// Under the median counter.
+    count: Option<Count>,
     /// When it came here and how old it was then.
     learnt: Instant,
     age: Duration,
@@ -82,6 +84,8 @@ struct Store<A> {
     holdback: Holdback<A>,
     digests: Digests,
     serial: u64,
+    /// Reused: what has fallen silent in a round.
+    silent: Vec<u32>,
     /// The last ordered event that was started here, and when its life is over.
     last_ordered: Option<(u64, Instant)>,
 }
@@ -129,6 +133,7 @@ impl<A: Address> Store<A> {
             holdback: Holdback::new(),
             digests: Digests::default(),
             serial: 0,
+            silent: Vec::new(),
             last_ordered: None,
         }
     }
@@ -272,7 +277,8 @@ impl<A: Address> Store<A> {
         let class = self.class(terms.priority);
         class.events += 1;
         class.bytes += payload.len();
-        let stored = Stored { id, payload, terms, hops, learnt: now, age, expires, serial: self.serial };
+        let count = config.strategy.counts().then_some(Count::LEARNT);
+        let stored = Stored { id, payload, terms, hops, count, learnt: now, age, expires, serial: self.serial };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(stored);
@@ -343,6 +349,11 @@ impl<A: Address> Store<A> {
                 self.expiries.insert((stored.expires, slot as u32));
             }
             self.expire(now);
+        }
+        if new.strategy.counts() != old.strategy.counts() {
+            // What is still told is counted from the beginning.
+            let count = new.strategy.counts().then_some(Count::LEARNT);
+            self.slots.iter_mut().flatten().for_each(|stored| stored.count = count);
         }
         let payload_max = crate::config::event_payload_max::<A>(new);
         for slot in 0..self.slots.len() as u32 {
@@ -430,6 +441,36 @@ impl<A: Address> Store<A> {
         }
     }
 
+    /// Somebody told of an event, in a call or an answer to one if it is a `contact`: its counter counts. True when this node has
+    /// one to say in return.
+    pub(crate) fn count(&mut self, rumor: &wire::Rumor<'_, A>, contact: bool) -> bool {
+        let id = EventId { origin: rumor.origin, sequence: rumor.sequence };
+        let slot = self.index.get(&id).and_then(|&slot| self.slots[slot as usize].as_mut());
+        let count = slot.and_then(|stored| stored.count.as_mut());
+        count.is_some_and(|count| count.hear(rumor.counter, contact))
+    }
+
+    /// How old the events are that are still to be told.
+    pub(crate) fn told_ages(&self, now: Instant) -> impl Iterator<Item = Duration> + '_ {
+        let told = self.classes.iter().flatten().flat_map(|class| class.backlog.iter());
+        told.filter_map(move |(slot, _)| Some(self.slots[slot as usize].as_ref()?.age_at(now)))
+    }
+
+    /// A round is over: what has been counted to the end is not told any more.
+    pub(crate) fn end_round(&mut self, now: Instant, limits: &Limits) {
+        for class in self.classes.iter_mut().flatten() {
+            self.silent.clear();
+            for (slot, _) in class.backlog.iter() {
+                let Some(stored) = &mut self.slots[slot as usize] else { continue };
+                let age = stored.age_at(now);
+                if stored.count.as_mut().is_some_and(|count| !count.end_round(age, limits)) {
+                    self.silent.push(slot);
+                }
+            }
+            self.silent.iter().for_each(|&slot| class.backlog.remove(slot));
+        }
+    }
+
     /// What was learnt at `since` or later and was not to be told by itself in the last [`offer`](Self::offer), highest
     /// priority first, of one priority newest first: for a caller who lacks something.
     pub(crate) fn recent(&self, now: Instant, since: Instant) -> impl Iterator<Item = wire::Rumor<'_, A>> {
@@ -494,14 +535,19 @@ impl<A: Address> Store<A> {
 }
 
 impl<A: Copy> Stored<A> {
+    fn age_at(&self, now: Instant) -> Duration {
+        self.age + now.since(self.learnt)
+    }
+
     fn told(&self, now: Instant) -> wire::Rumor<'_, A> {
-        let age = self.age + now.since(self.learnt);
+        let age = self.age_at(now);
         wire::Rumor {
             origin: self.id.origin,
             sequence: self.id.sequence,
             age_ms: u32::try_from(age.as_millis()).unwrap_or(u32::MAX),
             hops: self.hops.saturating_add(1),
             terms: self.terms,
+            counter: self.count.map(Count::told),
             payload: &self.payload,
         }
     }
@@ -524,7 +570,7 @@ mod tests {
     use super::*;
 
     fn rumor(sequence: u64, age_ms: u32, payload: &[u8]) -> wire::Rumor<'_, u16> {
-        wire::Rumor { origin: 1, sequence, age_ms, hops: 3, terms: Terms::default(), payload }
+        wire::Rumor { origin: 1, sequence, age_ms, hops: 3, terms: Terms::default(), counter: None, payload }
     }
 
     fn at(seconds: u64) -> Instant {

@@ -24,8 +24,9 @@
 //!            ss: 0 Alive, 1 Suspect, 2 Dead, 3 Left; m only with Alive and Suspect, its version not 0; without i the
 //!            incarnation is 0
 //!    rumor   10 qo lr pp    origin's address, sequence v, age v (ms), hops v, [l: lifetime v (ms), not 0], [o: how far back the
-//!                           ordered event before it is v, 0 for none], length v, payload
-//!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low; q: a query, and then r: it wants receipts; not both q and o
+//!                           ordered event before it is v, 0 for none], [counter u8], length v, payload
+//!            pp: priority, 0 Normal, 1 High, 2 Urgent, 3 Low; q: a query, and then r: it wants receipts, o: there is a counter;
+//!            not q: r: there is a counter. The counter is that of the median-counter rule: 0 learnt in this round, m in B-m, 255 C
 //!    place   11 00 00 00    error u8 (in 1/64, 1 to 96), height v, adjustment and four dimensions as zigzag v (in 2^14 ns,
 //!                           at most 2^19): the sender's network coordinate
 //! ```
@@ -61,7 +62,7 @@ use message::check_version;
 pub use message::reseal;
 pub use message::{Datagram, Encoder, Item, Items, KIND_EXTENSION, Message, SYMBOL_LEN, Sender, decode, decode_body};
 pub use response::{Part, Response};
-pub use rumor::{Rumor, RumorKind, Terms};
+pub use rumor::{COUNTER_C, Rumor, RumorKind, Terms};
 pub use update::Update;
 
 use crate::address::Address;
@@ -106,6 +107,6 @@ pub const fn notice_max<A: Address>() -> usize {
 /// An upper bound of what a rumor takes beside its payload.
 #[must_use]
 pub const fn rumor_overhead_max<A: Address>() -> usize {
-    // Tag, origin, sequence, age, hops, lifetime, distance, length.
-    1 + A::ENCODED_MAX + VARINT64_MAX + VARINT32_MAX + 2 + VARINT32_MAX + VARINT64_MAX + 3
+    // Tag, origin, sequence, age, hops, lifetime, distance, counter, length.
+    1 + A::ENCODED_MAX + VARINT64_MAX + VARINT32_MAX + 2 + VARINT32_MAX + VARINT64_MAX + 1 + 3
 }

@@ -17,6 +17,9 @@ pub struct Rumor<'a, A> {
     pub hops: u8,
     /// What its origin asked for it.
     pub terms: Terms,
+    /// How far its teller has come with it, under [`Strategy::MedianCounter`](crate::Strategy::MedianCounter): 0 where it was learnt in
+    /// this very round, m in state B-m, [`COUNTER_C`] from C on. Absent under other strategies, which pass over it.
+    pub counter: Option<u8>,
     /// The application's bytes.
     pub payload: &'a [u8],
 }
@@ -51,8 +54,12 @@ pub enum RumorKind {
     },
 }
 
+/// The counter of a teller in state C of the median counter, or beyond: more than that of any B.
+pub const COUNTER_C: u8 = u8::MAX;
+
 /// The high bits of the tag of a rumor. The others, from the lowest: two of the priority, whether a query wants receipts, whether
-/// there is a lifetime, whether it is ordered, whether it is a query.
+/// there is a lifetime, whether it is ordered, whether it is a query. Only queries want receipts and no query is ordered: in an event
+/// the bit for receipts, and in a query that for order, says that there is a counter.
 pub(super) const TAG_RUMOR: u8 = 0b1000_0000;
 const HAS_LIFETIME: u8 = 0b1000;
 const RECEIPTS: u8 = 0b100;
@@ -70,15 +77,17 @@ impl<'a, A: Address> Rumor<'a, A> {
         let hops = u8::try_from(reader.varint()?).ok()?;
         let lifetime_ms =
             if tag & HAS_LIFETIME == 0 { None } else { Some(reader.varint32().filter(|&lifetime| lifetime > 0)?) };
-        let kind = match tag & (QUERY | ORDERED | RECEIPTS) {
-            0 => RumorKind::Event,
-            ORDERED => RumorKind::Ordered { distance: reader.varint().filter(|&distance| distance <= sequence)? },
-            QUERY => RumorKind::Query { receipts: false },
-            bits if bits == QUERY | RECEIPTS => RumorKind::Query { receipts: true },
-            _ => return None,
+        let (kind, counted) = if tag & QUERY != 0 {
+            (RumorKind::Query { receipts: tag & RECEIPTS != 0 }, tag & ORDERED != 0)
+        } else if tag & ORDERED != 0 {
+            let distance = reader.varint().filter(|&distance| distance <= sequence)?;
+            (RumorKind::Ordered { distance }, tag & RECEIPTS != 0)
+        } else {
+            (RumorKind::Event, tag & RECEIPTS != 0)
         };
+        let counter = if counted { Some(reader.u8()?) } else { None };
         let terms = Terms { priority: Priority::from_bits(tag), lifetime_ms, kind };
-        Some(Self { origin, sequence, age_ms, hops, terms, payload: reader.string(PAYLOAD_MAX)? })
+        Some(Self { origin, sequence, age_ms, hops, terms, counter, payload: reader.string(PAYLOAD_MAX)? })
     }
 
     /// Writes it with its tag. `None` when it does not fit.
@@ -90,7 +99,13 @@ impl<'a, A: Address> Rumor<'a, A> {
             RumorKind::Query { receipts: false } => QUERY,
             RumorKind::Query { receipts: true } => QUERY | RECEIPTS,
         };
-        writer.u8(TAG_RUMOR | priority.bits() | kind_bits | if lifetime_ms.is_some() { HAS_LIFETIME } else { 0 })?;
+        let counter_bit = match (self.counter, kind) {
+            (None, _) => 0,
+            (Some(_), RumorKind::Query { .. }) => ORDERED,
+            (Some(_), RumorKind::Event | RumorKind::Ordered { .. }) => RECEIPTS,
+        };
+        let lifetime_bit = if lifetime_ms.is_some() { HAS_LIFETIME } else { 0 };
+        writer.u8(TAG_RUMOR | priority.bits() | kind_bits | counter_bit | lifetime_bit)?;
         writer.address(&self.origin)?;
         writer.varint(self.sequence)?;
         writer.varint(u64::from(self.age_ms))?;
@@ -100,6 +115,9 @@ impl<'a, A: Address> Rumor<'a, A> {
         }
         if let RumorKind::Ordered { distance } = kind {
             writer.varint(distance)?;
+        }
+        if let Some(counter) = self.counter {
+            writer.u8(counter)?;
         }
         writer.string(self.payload)
     }

@@ -60,7 +60,8 @@ fn size(draw: &mut Draw) -> u32 {
 
 /// Mostly a few calls, now and then one of the other laws.
 fn fanout(draw: &mut Draw) -> Fanout {
-    match draw.below(10) {
+    match draw.below(11) {
+        10 => Fanout::Aging,
         0 => Fanout::Growing,
         1 => Fanout::HeavyTail { beta_hundredths: draw.between(150, 350) as u16 },
         _ => Fanout::Fixed(draw.between(1, 4) as u8),
@@ -78,6 +79,7 @@ fn protocol(draw: &mut Draw, old: Option<&Protocol>) -> Protocol {
     };
     protocol.strategy = Some(draw.pick(&[
         StrategyName::PushPull,
+        StrategyName::MedianCounter,
         StrategyName::Push,
         StrategyName::Pull,
         StrategyName::Eager,

@@ -97,7 +97,10 @@ impl Bounds<'_> {
         let calls = match self.config.strategy {
             Strategy::Pull { .. } => true,
             Strategy::Push { .. } => false,
-            Strategy::PushPull { .. } | Strategy::Eager { .. } | Strategy::SqrtTree { .. } => self.config.idle_calls,
+            Strategy::PushPull { .. }
+            | Strategy::MedianCounter { .. }
+            | Strategy::Eager { .. }
+            | Strategy::SqrtTree { .. } => self.config.idle_calls,
         };
         let rounds = self.config.probe_interval.as_secs_f64() / self.config.gossip_interval.as_secs_f64();
         let fanout = self.config.strategy.fanout().calls_max(self.peers() + 1).min(self.peers());

@@ -121,7 +121,9 @@ fn initiated(config: &Config, members: u32) -> f64 {
         // As many for a tree, and as many acknowledgements come and go.
         Strategy::Eager { .. } => f64::from(config.forwards_max),
         Strategy::SqrtTree { .. } => 2.0 * f64::from(config.forwards_max),
-        Strategy::Push { .. } | Strategy::Pull { .. } | Strategy::PushPull { .. } => 0.0,
+        Strategy::Push { .. } | Strategy::Pull { .. } | Strategy::PushPull { .. } | Strategy::MedianCounter { .. } => {
+            0.0
+        }
     };
     rounds * (f64::from(config.strategy.fanout().calls_max(members).max(3)) + forwards + 3.0) + 2.0 * 72.0 + 128.0
 }

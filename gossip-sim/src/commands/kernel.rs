@@ -28,6 +28,8 @@ enum Name {
     PushPull,
     /// Push-pull whose fan-out grows with the cluster.
     Grow,
+    /// Push-pull whose fan-out doubles with the age of the rumor.
+    Aging,
     /// Push-pull with a fan-out per node from a power law.
     HeavyTail,
     /// Push-pull that falls silent by counters.
@@ -176,6 +178,7 @@ impl Run {
             Name::Pull => Strategy::Pull { fanout },
             Name::PushPull => Strategy::PushPull { fanout },
             Name::Grow => Strategy::PushPullGrow,
+            Name::Aging => Strategy::PushPullAging,
             Name::HeavyTail => Strategy::HeavyTail(HeavyTail {
                 beta: self.beta.unwrap_or(2.5),
                 cap: self.cap.unwrap_or(Cap::None),

@@ -20,4 +20,4 @@ pub use error::KernelError;
 pub use nodes::{Detail, Options, nodes_max, simulate_nodes};
 pub use outcome::{Outcome, ROUNDS_MAX, Reached, Traffic};
 pub use random::Stream;
-pub use strategy::{Cap, HeavyTail, Spec, Strategy, grown_fanout};
+pub use strategy::{Cap, HeavyTail, Spec, Strategy, aged_fanout, grown_fanout};

@@ -25,6 +25,8 @@ pub enum Strategy {
     },
     /// Push-pull whose fan-out grows with the cluster: k(N) = ⌈(N^(1/log₂ log₂ N) − 1)/2⌉, see [`grown_fanout`].
     PushPullGrow,
+    /// Push-pull whose informed nodes call more the older the rumor is, see [`aged_fanout`]; the uninformed make one call.
+    PushPullAging,
     /// Push-pull with one fan-out per node for life, drawn from a power law (Panagiotou, Pourmiri, Sauerwald, EJC 22(1), 2015).
     HeavyTail(HeavyTail),
     /// Push-pull(1) that falls silent by counters (Karp et al. 2000, §3).
@@ -104,6 +106,7 @@ impl Spec {
                 parameter("smax", f64::from(split), "a range is split into at least 2")
             }
             Strategy::PushPullGrow
+            | Strategy::PushPullAging
             | Strategy::MedianCounter
             | Strategy::OneAnswer
             | Strategy::Poisson
@@ -198,6 +201,20 @@ pub fn grown_fanout(nodes: u64) -> u32 {
     (libm::ceil((growth - 1.0) / 2.0) as u32).max(1)
 }
 
+/// The calls of an informed node in round `age`, the first of which is 0: 2^age, at most √N and 64, and 1 again after twice the rounds in
+/// which growth by 1 + 2k informs all.
+#[must_use]
+pub fn aged_fanout(nodes: u64, age: u64) -> u32 {
+    let most = u32::try_from(nodes.isqrt().min(64)).expect("at most 64").max(1);
+    let at = |age: u64| if age < 6 { (1 << age).min(most) } else { most };
+    let (mut informed, mut rounds) = (1_u128, 0);
+    while informed < nodes.into() {
+        informed *= u128::from(1 + 2 * at(rounds));
+        rounds += 1;
+    }
+    if age < 2 * rounds { at(age) } else { 1 }
+}
+
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -205,6 +222,7 @@ impl fmt::Display for Strategy {
             Self::Pull { fanout } => write!(f, "pull, k={fanout}"),
             Self::PushPull { fanout } => write!(f, "push-pull, k={fanout}"),
             Self::PushPullGrow => f.write_str("push-pull, growing k"),
+            Self::PushPullAging => f.write_str("push-pull, aging k"),
             Self::HeavyTail(tail) => {
                 write!(f, "heavy tail, β={}", tail.beta)?;
                 match tail.cap {
@@ -238,6 +256,16 @@ mod tests {
             assert_eq!(grown_fanout(nodes), fanout, "{nodes} nodes");
         }
         assert_eq!(grown_fanout(1_000_000_000_000_000_000), 561);
+    }
+
+    #[test]
+    fn the_aging_fanout_doubles_up_to_its_bounds() {
+        let of = |nodes| (0..11).map(|age| aged_fanout(nodes, age)).collect::<Vec<_>>();
+        assert_eq!(of(2), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(of(1_000), [1, 2, 4, 8, 16, 31, 31, 31, 1, 1, 1]);
+        assert_eq!(of(10_000), [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 1]);
+        // 3·5·9·17·33·65 is 4.9·10⁶, and 129⁶ times that 2.3·10¹⁹.
+        assert_eq!([23, 24].map(|age| aged_fanout(1_000_000_000_000_000_000, age)), [64, 1]);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use gossip_sim::kernel::{Detail, HeavyTail, Options, Outcome, Spec, Strategy, St
 use crate::brute;
 use crate::stats::{counts, kolmogorov, passes, runs as scaled, same};
 
-const ALL: [Strategy; 9] = [
+const ALL: [Strategy; 10] = [
     Strategy::Push { fanout: 1 },
     Strategy::Push { fanout: 3 },
     Strategy::Pull { fanout: 1 },
     Strategy::PushPull { fanout: 1 },
     Strategy::PushPull { fanout: 3 },
     Strategy::PushPullGrow,
+    Strategy::PushPullAging,
     Strategy::HeavyTail(HeavyTail::new(2.5)),
     Strategy::OneAnswer,
     Strategy::Poisson,
@@ -66,7 +67,7 @@ fn the_chain_agrees_with_every_node_from_a_hundred_to_a_million() {
 
 #[test]
 fn calls_that_are_left_out_would_have_changed_nothing() {
-    for strategy in &ALL[..7] {
+    for strategy in &ALL[..8] {
         for loss in [0.0, 0.2] {
             let spec = Spec { strategy: *strategy, nodes: 1000, loss, seed: 5 };
             let fast: Vec<Outcome> = (0..scaled(2000)).map(|run| nodes(&spec, run, Detail::Fast)).collect();
@@ -86,6 +87,7 @@ fn naive(strategy: Strategy, n: usize, loss: f64, stream: &mut Stream) -> brute:
         Strategy::PushPull { fanout } => brute::calls(&same(fanout), true, true, loss, stream),
         // At 100 nodes (100^(1/log2 log2 100) − 1)/2 = 2.2 by hand.
         Strategy::PushPullGrow => brute::calls(&same(3), true, true, loss, stream),
+        Strategy::PushPullAging => brute::aging(n, loss, stream),
         Strategy::HeavyTail(tail) => {
             let fanouts = brute::heavy_tail(n, tail.beta, stream);
             brute::calls(&fanouts, true, true, loss, stream)
@@ -106,7 +108,7 @@ fn every_strategy_does_what_its_naive_simulation_does() {
         Strategy::SqrtTree { split_max: None, repair: true },
         Strategy::SqrtTree { split_max: Some(4), repair: true },
     ];
-    for strategy in ALL[..8].iter().chain(&more).copied() {
+    for strategy in ALL[..9].iter().chain(&more).copied() {
         for loss in [0.0, 0.15] {
             let spec = Spec { strategy, nodes: 100, loss, seed: 3 };
             let ours: Vec<Outcome> = (0..scaled(5000)).map(|run| nodes(&spec, run, Detail::Loads)).collect();

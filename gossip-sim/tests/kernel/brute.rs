@@ -63,10 +63,29 @@ pub(crate) fn somebody_else(me: usize, nodes: usize, stream: &mut Stream) -> usi
 
 /// Push, pull or both, node i calling `fanouts[i]` others.
 pub(crate) fn calls(fanouts: &[usize], push: bool, pull: bool, loss: f64, stream: &mut Stream) -> Naive {
-    let n = fanouts.len();
+    calls_by_round(fanouts.len(), push, pull, loss, |me, _, _| fanouts[me], stream)
+}
+
+/// Push-pull whose informed nodes call more and more. At 100 nodes the root is 10, and 3·5·9 > 100: the growth is over after six rounds.
+pub(crate) fn aging(n: usize, loss: f64, stream: &mut Stream) -> Naive {
+    assert_eq!(n, 100);
+    let calls = |round: u64| [1, 2, 4, 8, 10, 10].get(round as usize - 1).copied().unwrap_or(1);
+    calls_by_round(n, true, true, loss, |_, knows, round| if knows { calls(round) } else { 1 }, stream)
+}
+
+/// The same, `fanout` saying how many others a node calls, given whether it knows the rumor and the number of the round.
+fn calls_by_round(
+    n: usize,
+    push: bool,
+    pull: bool,
+    loss: f64,
+    fanout: impl Fn(usize, bool, u64) -> usize,
+    stream: &mut Stream,
+) -> Naive {
     Rumor::new(n, loss).play(|rumor| {
         let mut told = Vec::new();
-        for (me, &fanout) in fanouts.iter().enumerate() {
+        for me in 0..n {
+            let fanout = fanout(me, rumor.knows[me], rumor.round);
             for _ in 0..fanout {
                 let other = somebody_else(me, n, stream);
                 match (rumor.knows[me], rumor.knows[other]) {

@@ -4,7 +4,7 @@
 //! - `agreement`: chain against every node, every node against naive simulations (`brute`), threads against each other;
 //! - `asymptotics`: the coefficients of the theorems;
 //! - `reference`: the table of an independent prototype;
-//! - `lab`: the real core in virtual time.
+//! - `lab`: the real core in virtual time; `lab_counter`: the same of its median counter.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@ mod asymptotics;
 mod brute;
 mod exact;
 mod lab;
+mod lab_counter;
 mod laws;
 mod reference;
 mod stats;

@@ -91,7 +91,7 @@ fn invented_members_are_buried_and_the_real_ones_are_not() {
 fn rumors_with_numbers_at_their_ends_are_delivered_once_or_dropped() {
     let mut cluster = converged(4, &Config::lan(), 8);
     let rumor = |sequence, age_ms, hops, payload| {
-        Item::Rumor(Rumor { origin: 99, sequence, age_ms, hops, terms: Terms::default(), payload })
+        Item::Rumor(Rumor { origin: 99, sequence, age_ms, hops, terms: Terms::default(), counter: None, payload })
     };
     let items = [
         rumor(u64::MAX, 0, u8::MAX, &b""[..]),

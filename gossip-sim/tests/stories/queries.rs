@@ -236,7 +236,7 @@ fn a_forged_query_makes_nobody_send_to_who_is_no_member() {
     everybody_answers(&mut cluster);
     let query = |origin, sequence, lifetime_ms| {
         let terms = Terms { lifetime_ms, kind: RumorKind::Query { receipts: true }, ..Terms::default() };
-        Item::Rumor(Rumor { origin, sequence, age_ms: 0, hops: 1, terms, payload: b"?" })
+        Item::Rumor(Rumor { origin, sequence, age_ms: 0, hops: 1, terms, counter: None, payload: b"?" })
     };
     let mut items: Vec<_> = (0..30).map(|sequence| query(99, sequence, Some(u32::MAX))).collect();
     items.push(query(99, u64::MAX, None));

@@ -18,6 +18,7 @@ fn an_event_is_not_started_under_a_number_that_was_heard_already() {
             age_ms: 0,
             hops: 1,
             terms: Terms::default(),
+            counter: None,
             payload: b"of a former life",
         };
         assert!(encoder.push(&Item::Rumor(rumor)));

@@ -43,7 +43,7 @@ fn told(sequence: u64, age: Duration, payload: &[u8], terms: Terms) -> Vec<u8> {
     let sender = Sender { incarnation: 0, digest: 0 };
     let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &message).unwrap();
     let age_ms = age.as_millis() as u32;
-    assert!(encoder.push(&Item::Rumor(Rumor { origin: 7, sequence, age_ms, hops: 1, terms, payload })));
+    assert!(encoder.push(&Item::Rumor(Rumor { origin: 7, sequence, age_ms, hops: 1, terms, counter: None, payload })));
     let len = encoder.finish();
     buffer[..len].to_vec()
 }

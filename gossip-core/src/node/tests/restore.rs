@@ -148,6 +148,7 @@ fn rumor(sequence: u64, age_ms: u32) -> Vec<u8> {
         age_ms,
         hops: 1,
         terms: crate::wire::Terms::default(),
+        counter: None,
         payload: b"x",
     };
     assert!(encoder.push(&Item::Rumor(rumor)));

@@ -7,6 +7,7 @@
 //! all, and so is the gossip on the back of probes and of application messages.
 
 mod eager;
+mod median_counter;
 mod pull;
 mod push;
 mod push_pull;
@@ -18,11 +19,12 @@ use core::time::Duration;
 use crate::address::Address;
 use crate::backlog::LIMIT_MAX;
 use crate::config::{Config, Strategy};
-use crate::fanout::Fanout;
+use crate::fanout::{self, Fanout};
 use crate::members::{Members, SELF, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
 use crate::wire::{Message, Rumor};
+pub(crate) use median_counter::{Count, Limits};
 pub(crate) use sqrt_tree::Branch;
 
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
@@ -44,6 +46,8 @@ pub(crate) struct Situation<'a, A: Address> {
     members: &'a Members<A>,
     /// Whether the node has something to tell.
     news: bool,
+    /// Calls in a round for what is told, where they depend on its age.
+    aged: u32,
     /// λ·⌈log10(N + 1)⌉: how often an item is told before it counts as told (SWIM §4.1).
     pub(crate) transmissions: u8,
 }
@@ -51,12 +55,26 @@ pub(crate) struct Situation<'a, A: Address> {
 impl<'a, A: Address> Situation<'a, A> {
     pub(crate) fn new(config: &'a Config, members: &'a Members<A>, news: bool) -> Self {
         let transmissions = config.retransmit_multiplier.saturating_mul(digits(members.live_count()));
-        Self { config, members, news, transmissions: transmissions.min(LIMIT_MAX) }
+        Self { config, members, news, aged: 1, transmissions: transmissions.min(LIMIT_MAX) }
+    }
+
+    /// The same, where events of these ages are told.
+    pub(crate) fn with_ages(mut self, ages: impl Iterator<Item = Duration>) -> Self {
+        if self.config.strategy.fanout() == Fanout::Aging {
+            let round = self.config.gossip_interval.as_nanos().max(1);
+            let rounds = |age: Duration| u32::try_from(age.as_nanos() / round).unwrap_or(u32::MAX);
+            let calls = ages.map(|age| fanout::aged(self.members.live_count(), rounds(age))).max().unwrap_or(1);
+            self.aged = calls.min(self.transmissions.max(1).into());
+        }
+        self
     }
 
     /// Calls of this node in a round.
     pub(crate) fn calls(&self, fanout: Fanout) -> u32 {
-        fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count())
+        match fanout {
+            Fanout::Aging => self.aged,
+            _ => fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count()),
+        }
     }
 
     /// In how many parts a round is made.
@@ -91,9 +109,10 @@ impl Strategy {
         match self {
             Self::Push { fanout } => push::round(fanout, situation, targets),
             Self::Pull { fanout } => pull::round(fanout, situation, targets),
-            Self::PushPull { fanout } | Self::Eager { fanout } | Self::SqrtTree { fanout, .. } => {
-                push_pull::round(fanout, situation, targets)
-            }
+            Self::PushPull { fanout }
+            | Self::MedianCounter { fanout }
+            | Self::Eager { fanout }
+            | Self::SqrtTree { fanout, .. } => push_pull::round(fanout, situation, targets),
         }
     }
 
@@ -108,7 +127,11 @@ impl Strategy {
     ) {
         match self {
             Self::Eager { fanout } => eager::forward(fanout, situation, except, targets),
-            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::SqrtTree { .. } => {}
+            Self::Push { .. }
+            | Self::Pull { .. }
+            | Self::PushPull { .. }
+            | Self::MedianCounter { .. }
+            | Self::SqrtTree { .. } => {}
         }
     }
 
@@ -116,8 +139,18 @@ impl Strategy {
     pub(crate) fn carries<A>(self, message: &Message<'_, A>) -> bool {
         match self {
             Self::Pull { .. } => pull::carries(message),
+            // What is told elsewhere is not counted, and a goodbye may be the last chance to tell.
+            Self::MedianCounter { .. } => {
+                matches!(message, Message::Gossip { .. } | Message::Answer | Message::Leave)
+            }
             Self::Push { .. } | Self::PushPull { .. } | Self::Eager { .. } | Self::SqrtTree { .. } => true,
         }
+    }
+
+    /// Whether an answer is filled with what this node told often enough, but learnt lately.
+    pub(crate) const fn repeats(self) -> bool {
+        // Whoever is silent is not to be heard again: anti-entropy finds who missed it.
+        !matches!(self, Self::MedianCounter { .. })
     }
 
     /// Whether a rumor that this node told is to be told again.
@@ -127,12 +160,15 @@ impl Strategy {
         _rumor: &Rumor<'_, A>,
         told: Told,
     ) -> bool {
-        if let Self::SqrtTree { .. } = self {
+        match self {
             // The tree told it: the rounds mend what was lost, and cost no more than that.
-            return told.times < situation.config.retransmit_multiplier;
+            Self::SqrtTree { .. } => return told.times < situation.config.retransmit_multiplier,
+            // The end of a round takes it out, when its counter says so.
+            Self::MedianCounter { .. } => return true,
+            Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {}
         }
         match self.fanout() {
-            Fanout::Fixed(_) => told.times < situation.transmissions,
+            Fanout::Fixed(_) | Fanout::Aging => told.times < situation.transmissions,
             // A number of times would be over in one round at a node that makes many calls: λ rounds.
             Fanout::Growing | Fanout::HeavyTail { .. } => {
                 let rounds = u32::from(situation.config.retransmit_multiplier);
@@ -160,6 +196,7 @@ mod tests {
     const PULL: Strategy = Strategy::Pull { fanout: Fanout::Fixed(2) };
     const PUSH_PULL: Strategy = Strategy::PushPull { fanout: Fanout::Fixed(1) };
     const EAGER: Strategy = Strategy::Eager { fanout: Fanout::Fixed(2) };
+    const COUNTER: Strategy = Strategy::MedianCounter { fanout: Fanout::Fixed(1) };
 
     #[test]
     fn who_calls_when() {
@@ -174,6 +211,9 @@ mod tests {
             (PUSH_PULL, false, true, 1, true),
             (PUSH_PULL, false, false, 0, true),
             (PUSH_PULL, true, false, 1, true),
+            (COUNTER, false, true, 1, true),
+            (COUNTER, false, false, 0, true),
+            (COUNTER, true, false, 1, true),
             (EAGER, false, true, 2, true),
             (EAGER, false, false, 0, true),
         ];
@@ -187,12 +227,37 @@ mod tests {
     }
 
     #[test]
+    fn the_oldest_that_should_not_be_known_to_all_yet_says_how_many_are_called() {
+        let members = table(400);
+        let config = Config { strategy: Strategy::PushPull { fanout: Fanout::Aging }, ..Config::lan() };
+        let calls = |ages: &[u64]| {
+            let ages = ages.iter().map(|&ms| Duration::from_millis(ms));
+            Situation::new(&config, &members, true).with_ages(ages).calls(Fanout::Aging)
+        };
+        // Rounds of 200 ms; 3·5·9·17 > 400, so growth is over at 8 rounds; an event is told 4·3 times.
+        for (ages, expected) in [
+            (&[][..], 1),
+            (&[0], 1),
+            (&[199], 1),
+            (&[200], 2),
+            (&[0, 640, 450], 8),
+            (&[0, 60_000], 1),
+            (&[1_599], 12),
+            (&[1_600], 1),
+            (&[1_600, 400], 4),
+        ] {
+            assert_eq!(calls(ages), expected, "{ages:?}");
+        }
+    }
+
+    #[test]
     fn only_eager_tells_on_at_once_and_the_events_of_one_datagram_together() {
         let members = table(20);
         let config = Config::lan();
         let situation = Situation::new(&config, &members, true);
-        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms: Terms::default(), payload: b"x" };
-        for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (EAGER, 2)] {
+        let terms = Terms::default();
+        let rumor = Rumor { origin: 7, sequence: 1, age_ms: 0, hops: 1, terms, counter: None, payload: b"x" };
+        for (strategy, calls) in [(PUSH, 0), (PULL, 0), (PUSH_PULL, 0), (COUNTER, 0), (EAGER, 2)] {
             let (mut rng, mut slots) = (Rng::new(1), Vec::new());
             for _ in 0..3 {
                 strategy.forward(&situation, &rumor, Some(4), &mut Targets { rng: &mut rng, slots: &mut slots });
@@ -210,5 +275,9 @@ mod tests {
             assert_eq!(strategy.carries(&call), carried, "{strategy:?}");
             assert!(strategy.carries(&answer) && strategy.carries(&ping), "{strategy:?}");
         }
+        assert_eq!(
+            [call, answer, ping, Message::Leave].map(|message| COUNTER.carries(&message)),
+            [true, true, false, true]
+        );
     }
 }

@@ -40,6 +40,8 @@ pub(super) fn rows() -> Vec<(Strategy, f64)> {
         (Strategy::HeavyTail(HeavyTail::new(2.5)), 0.0),
         (Strategy::PushPullGrow, 0.0),
         (Strategy::PushPullGrow, 0.05),
+        (Strategy::PushPullAging, 0.0),
+        (Strategy::PushPullAging, 0.05),
         (Strategy::OneAnswer, 0.0),
         (Strategy::Poisson, 0.0),
         (Strategy::MedianCounter, 0.0),

@@ -10,6 +10,8 @@
 //! U ← S                              (5)
 //! ```
 //!
+//! With a fan-out that grows with age, k in (1) is that of the round, and in (3) it is 1.
+//!
 //! Push leaves out (3), pull leaves out (1) and (2). Frieze and Grimmett 1985, Pittel 1987 (push); Karp, Schindelhauer, Shenker,
 //! Vöcking, FOCS 2000 (push-pull).
 
@@ -18,7 +20,7 @@ use super::binomial::binomial;
 use super::occupancy::Occupancy;
 use crate::kernel::outcome::Traffic;
 use crate::kernel::random::Stream;
-use crate::kernel::strategy::Spec;
+use crate::kernel::strategy::{Spec, aged_fanout};
 
 /// The chain of equations (1) to (5).
 pub(super) struct Count {
@@ -28,11 +30,19 @@ pub(super) struct Count {
     loss: f64,
     push: bool,
     pull: bool,
+    /// Where informed nodes call more with the age of the rumor: its age.
+    age: Option<u64>,
 }
 
 impl Count {
     pub(super) fn new(spec: &Spec, fanout: u32, push: bool, pull: bool) -> Self {
-        Self { nodes: spec.nodes, uninformed: spec.nodes - 1, fanout: u64::from(fanout), loss: spec.loss, push, pull }
+        let (nodes, loss, fanout) = (spec.nodes, spec.loss, u64::from(fanout));
+        Self { nodes, uninformed: nodes - 1, fanout, loss, push, pull, age: None }
+    }
+
+    /// Push-pull in which only the informed call more than once.
+    pub(super) fn aging(spec: &Spec) -> Self {
+        Self { age: Some(0), ..Self::new(spec, 1, true, true) }
     }
 }
 
@@ -44,22 +54,24 @@ impl Chain for Count {
     fn round(&mut self, stream: &mut Stream) -> Traffic {
         let odds = Odds::new(self.nodes, self.uninformed, self.loss);
         let informed = self.nodes - self.uninformed;
-        let calls = |nodes: u64| u128::from(nodes) * u128::from(self.fanout);
-        let mut traffic = Traffic { out_max: self.fanout, ..Traffic::default() };
+        let calls = |nodes: u64, fanout: u64| u128::from(nodes) * u128::from(fanout);
+        let told = self.age.map_or(self.fanout, |age| aged_fanout(self.nodes, age).into());
+        let mut traffic = Traffic { out_max: told.max(self.fanout), ..Traffic::default() };
         let mut hit = 0;
         if self.push {
-            let balls = binomial(calls(informed), odds.push, stream);
+            let balls = binomial(calls(informed, told), odds.push, stream);
             hit = Occupancy { balls, bins: self.uninformed }.sample(stream);
-            (traffic.rumor, traffic.datagrams) = (calls(informed), calls(informed));
+            (traffic.rumor, traffic.datagrams) = (calls(informed, told), calls(informed, told));
         }
         let mut left = self.uninformed - hit;
         if self.pull {
             let pulls = odds.pulls(hit, left, self.fanout, stream);
             left -= pulls.learnt;
             traffic.rumor += pulls.answers;
-            traffic.datagrams += calls(self.uninformed) + pulls.answers;
+            traffic.datagrams += calls(self.uninformed, self.fanout) + pulls.answers;
         }
         self.uninformed = left;
+        self.age = self.age.map(|age| age + 1);
         traffic
     }
 }

@@ -47,6 +47,7 @@ pub fn simulate_chain(spec: &Spec, run: u64) -> Result<Outcome, KernelError> {
         Strategy::PushPullGrow => {
             Ok(play(spec, count::Count::new(spec, grown_fanout(spec.nodes), true, true), &mut stream))
         }
+        Strategy::PushPullAging => Ok(play(spec, count::Count::aging(spec), &mut stream)),
         Strategy::HeavyTail(tail) => {
             let chain = classes::Classes::new(spec, &tail, &mut stream);
             Ok(play(spec, chain, &mut stream))

@@ -4,6 +4,7 @@
 //! own in each round and phase; what chunks do to others is setting bits and adding numbers, which commutes. So a run is the
 //! same on any number of threads.
 
+mod aging;
 mod bits;
 mod cluster;
 mod fanout;
@@ -90,13 +91,14 @@ pub fn simulate_nodes(
         return Err(KernelError::TooMany { nodes, max, method: "the simulation of every node", strategy });
     }
     let key = Key::of_run(spec.seed, run).child(1);
-    let uniform = |fanout, push, pull| Uniform { fanout, push, pull };
+    let uniform = |fanout, push, pull| Uniform { fanout, asks: None, push, pull };
     let same = |fanout: u32| Fanout::Same(u64::from(fanout));
     let mut protocol: Box<dyn Protocol> = match spec.strategy {
         Strategy::Push { fanout } => Box::new(uniform(same(fanout), true, false)),
         Strategy::Pull { fanout } => Box::new(uniform(same(fanout), false, true)),
         Strategy::PushPull { fanout } => Box::new(uniform(same(fanout), true, true)),
         Strategy::PushPullGrow => Box::new(uniform(same(grown_fanout(spec.nodes)), true, true)),
+        Strategy::PushPullAging => Box::new(aging::Aging::new(spec.nodes)),
         Strategy::HeavyTail(tail) => {
             Box::new(uniform(Fanout::Tail(Tail::new(&tail, spec.nodes, key.child(u64::MAX))), true, true))
         }
@@ -116,7 +118,7 @@ pub fn simulate_nodes(
 pub fn nodes_max(strategy: Strategy, detail: Detail) -> u64 {
     let own = match strategy {
         Strategy::Push { .. } | Strategy::Pull { .. } | Strategy::PushPull { .. } => 4_000_000_000,
-        Strategy::PushPullGrow | Strategy::HeavyTail(_) => 4_000_000_000,
+        Strategy::PushPullGrow | Strategy::PushPullAging | Strategy::HeavyTail(_) => 4_000_000_000,
         Strategy::MedianCounter => 1_200_000_000,
         Strategy::OneAnswer | Strategy::Poisson | Strategy::SqrtTree { .. } => 200_000_000,
         Strategy::Cluster => 50_000_000,

@@ -20,6 +20,8 @@ use crate::kernel::random::{Gaps, Stream};
 /// Uniform calls by these rules.
 pub(super) struct Uniform {
     pub(super) fanout: Fanout,
+    /// The calls of uninformed nodes, if they are others.
+    pub(super) asks: Option<Fanout>,
     /// Informed nodes call and tell.
     pub(super) push: bool,
     /// Uninformed nodes call and ask.
@@ -110,6 +112,10 @@ impl Uniform {
         Done { traffic: sent(calls, calls, most), learnt: learnt.into_iter().sum() }
     }
 
+    fn asks(&self) -> &Fanout {
+        self.asks.as_ref().unwrap_or(&self.fanout)
+    }
+
     fn calls_of_informed(&self, world: &World) -> (u64, u64) {
         let sums = world.chunks(6, |words, _| {
             let informed = |word| ones(world.now.mask(word, false)).map(move |bit| word * 64 + bit);
@@ -124,7 +130,7 @@ impl Uniform {
         let mut gap = gaps.next(&mut stream);
         for word in words {
             let callers = world.now.mask(word, true);
-            if let Fanout::Same(fanout) = self.fanout {
+            if let Fanout::Same(fanout) = self.asks() {
                 let calls = u64::from(callers.count_ones()) * fanout;
                 if gap >= calls {
                     (gap, requests) = (gap - calls, requests + calls);
@@ -133,7 +139,7 @@ impl Uniform {
             }
             for bit in ones(callers) {
                 let node = word * 64 + bit;
-                let mut calls = self.fanout.of(node);
+                let mut calls = self.asks().of(node);
                 (requests, most) = (requests + calls, most.max(calls));
                 let mut told = false;
                 while gap < calls {
@@ -146,8 +152,8 @@ impl Uniform {
                 learnt += u64::from(told && world.next.set(node));
             }
         }
-        if let Fanout::Same(fanout) = self.fanout {
-            most = fanout;
+        if let Fanout::Same(fanout) = self.asks() {
+            most = *fanout;
         }
         Done { traffic: sent(answers, requests + answers, most), learnt }
     }
@@ -168,7 +174,7 @@ impl Uniform {
     }
 
     fn calls(&self, world: &World, node: u64, tells: bool, stream: &mut Stream, done: &mut Done) {
-        let fanout = self.fanout.of(node);
+        let fanout = if tells { &self.fanout } else { self.asks() }.of(node);
         done.traffic.add(sent(if tells { fanout } else { 0 }, fanout, fanout));
         for _ in 0..fanout {
             let called = stream.other(node, world.nodes);
