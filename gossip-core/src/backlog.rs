@@ -52,12 +52,13 @@ struct Queue {
 
 const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 
-/// A backlog of slots.
+/// A backlog of slots. In C's order: whether there is any is asked more often than anything else.
 #[derive(Debug, Clone, Default)]
+#[repr(C)]
 pub(crate) struct Backlog {
-    links: Sparse<Link>,
-    queues: Vec<Queue>,
     len: u32,
+    queues: Vec<Queue>,
+    links: Sparse<Link>,
     /// What was told for the last time in the last offer.
     finished: Vec<u32>,
 }

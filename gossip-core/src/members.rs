@@ -96,25 +96,27 @@ type OwnMetadata = HashMap<Slot, Option<VersionedMetadata>, FixedState>;
 /// Metadata of a member with their version.
 pub(crate) type VersionedMetadata = (u32, Box<[u8]>);
 
+/// In C's order, what every datagram needs in front: see [`Node`](crate::Node).
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Members<A: Address> {
     /// What this table began with, if others did as well.
     view: Option<Arc<View<A>>>,
+    /// What distinguishes the live members from those of the view.
+    digests: Digests,
     entries: Overlay<Entry<A>>,
-    free: Vec<Slot>,
+    hasher: FixedState,
     /// Slots by the hash of their address, those that the view leads to left out.
     index: HashTable<Slot>,
-    hasher: FixedState,
     /// The live members other than this node, in no particular but reproducible order.
     live: Overlay<Slot>,
+    free: Vec<Slot>,
     /// Metadata where they are not those of the view. Most members may have none, and so there may be none.
     metadata: Option<Box<OwnMetadata>>,
     /// The names, if they are wanted.
     names: Option<Box<Names>>,
     /// The order by identity, if it is wanted.
     ring: Option<Box<ring::Ring>>,
-    /// What distinguishes the live members from those of the view.
-    digests: Digests,
     changes: Changes<A::Stored>,
     cycle: Option<Cycle>,
 }
@@ -220,19 +222,18 @@ impl<A: Address> Members<A> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
-    /// A word of each line of this, to be read before it is needed: see [`Node::warm`](crate::Node::warm).
+    /// Where the entries are that the next input needs: see [`Node::lines_beyond`](crate::Node::lines_beyond).
     #[inline]
-    pub(crate) fn warmth(&self) -> [usize; 8] {
-        [
-            self.free.len(),
-            self.index.len(),
-            usize::from(self.metadata.is_some()),
-            self.entries.own_len(),
-            self.live.own_len(),
-            usize::from(self.names.is_some()) + usize::from(self.cycle.is_some()),
-            self.changes.version() as usize,
-            self.digests.total() as usize,
-        ]
+    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        line(core::ptr::from_ref(self.entries.own()).cast());
+    }
+
+    /// The same for what a search for a member needs, where that is known without waiting for memory of this table's own.
+    #[inline]
+    pub(crate) fn lines_of(&self, addr: &A, line: &mut impl FnMut(*const u8)) {
+        if let Some(view) = &self.view {
+            view.lines_of((*addr).into(), line);
+        }
     }
 
     /// The entry of a slot that is in use.

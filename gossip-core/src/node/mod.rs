@@ -52,6 +52,7 @@ use crate::queries::Queries;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::Rumors;
+use crate::sparse::pop_tight;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
@@ -129,9 +130,9 @@ pub struct Node<A: Address> {
     #[cfg(feature = "keyring")]
     sealing: seal::Sealing<A>,
     members: Members<A>,
-    counters: Counts,
     /// Members of whom something is still to be told.
     updates: Backlog,
+    counters: Counts,
     rng: Rng,
     /// Reused, so that a draw of peers does not allocate.
     drawn: Vec<Slot>,
@@ -243,7 +244,7 @@ impl<A: Address> Node<A> {
 
     /// The next thing that the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event<A>> {
-        self.events.pop_front()
+        pop_tight(&mut self.events)
     }
 
     /// When to call [`handle`](Self::handle) with [`Input::Timeout`], unless something else happens before. `None` when time

@@ -9,7 +9,8 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::transmit::Outgoing;
-use crate::sparse::push_tight;
+use super::warm::lines_of_queue;
+use crate::sparse::{pop_tight, push_tight};
 use crate::time::Instant;
 
 #[derive(Debug)]
@@ -52,6 +53,12 @@ impl<A> Queue<A> {
         self.first.iter().flat_map(|first| first.iter()).chain(&self.rest).any(of)
     }
 
+    /// Where the next message will be put.
+    #[inline]
+    pub(super) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        lines_of_queue(&self.rest, line);
+    }
+
     /// Gives up the room that is not needed.
     pub(super) fn shrink(&mut self) {
         self.first.take_if(|first| first.is_empty());
@@ -68,7 +75,7 @@ impl<A> Queue<A> {
         if self.due(rate).is_some_and(|due| due > now) {
             return None;
         }
-        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| self.rest.pop_front())
+        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| pop_tight(&mut self.rest))
     }
 
     /// A datagram was sent.

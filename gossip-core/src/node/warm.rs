@@ -1,65 +1,70 @@
 //! For drivers of many nodes: a node has grown cold when its turn comes, and waits for memory a dozen times on its way through
-//! an input. Reads that do not wait for each other are served side by side, and for several nodes at once.
+//! an input. Who knows what comes next can have the processor fetch what will be needed, for several nodes at once and without
+//! waiting. Here is told where that is; nothing here reads it. How to fetch it is the driver's business.
 
-use core::hint::black_box;
+use alloc::collections::VecDeque;
+use core::mem::{offset_of, size_of};
 
 use super::Node;
 use crate::address::Address;
-use crate::members::SELF;
-use crate::timer::Timer;
+
+/// Bytes of a line of memory.
+const LINE: usize = 64;
+
+/// Lines of a queue's room that are fetched: those of the first one or two items.
+const QUEUE_LINES: usize = 3;
 
 impl<A: Address> Node<A> {
-    /// Reads of the node itself what the next input will need, and changes nothing. The driver of many nodes calls this for the
-    /// next few, then [`warm_beyond`](Self::warm_beyond) for each, then handles their inputs.
+    /// How many bytes of a node, from its front, most inputs need; a timer needs nearly all of it.
+    pub const FRONT_LEN: usize = offset_of!(Self, counters) + size_of::<u64>();
+
+    /// Tells `line` where that is to which the node itself refers and that the next input needs: one place in each line of memory. To be
+    /// called when the node itself is there, and changes nothing.
     #[inline]
-    pub fn warm(&self) {
-        let words = [
-            self.next_sequence,
-            self.heard.as_nanos(),
-            self.counters.datagrams_accepted,
-            self.counters.probes,
-            u64::from(self.last_relay),
-            u64::from(self.forwards),
-        ];
-        let lengths = [
-            self.seeds.len(),
-            usize::from(self.updates.is_empty()),
-            self.tombstones.len(),
-            self.relays.len(),
-            self.suspicions.len(),
-            self.suspicion_deadlines.len(),
-            self.outgoing.len(),
-            self.events.len(),
-            self.drawn.len(),
-            self.fresh.len(),
-        ];
-        let flags = [
-            self.probe.is_some(),
-            self.queries.is_some(),
-            self.coordinates.is_some(),
-            self.unanswered,
-            self.timers.is_set(Timer::Gossip),
-        ];
-        black_box((words, lengths, flags, self.members.warmth()));
+    pub fn lines_beyond(&self, line: &mut impl FnMut(*const u8)) {
+        self.members.lines(line);
+        self.outgoing.lines(line);
+        lines_of_queue(&self.events, line);
     }
 
-    /// Reads what the node refers to.
+    /// The same for what the node looks at of a member who sent it a datagram, or is to be sent one, where that is in a
+    /// [`SharedView`](crate::SharedView).
     #[inline]
-    pub fn warm_beyond(&self) {
-        black_box((self.members.entry(SELF).incarnation, self.members.peers().len(), self.rumors.next_expiry()));
+    pub fn lines_of(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
+        self.members.lines_of(peer, line);
     }
+}
+
+/// Where the next item of an empty queue will be put.
+#[inline]
+pub(super) fn lines_of_queue<T>(queue: &VecDeque<T>, line: &mut impl FnMut(*const u8)) {
+    let start = queue.as_slices().0.as_ptr().cast::<u8>();
+    let len = queue.capacity().min(2) * size_of::<T>();
+    (0..len.div_ceil(LINE).min(QUEUE_LINES)).for_each(|number| line(start.wrapping_add(number * LINE)));
 }
 
 #[cfg(test)]
 mod tests {
-    use core::mem::size_of;
+    use alloc::vec::Vec;
+    use core::net::SocketAddr;
 
     use super::*;
 
     #[test]
-    fn a_node_is_not_much_longer_than_what_is_warmed() {
-        // A read for each line of memory: when the node grows, `warm` has to grow with it.
-        const READS: usize = 6 + 10 + 5 + 8;
-        assert!(size_of::<Node<core::net::SocketAddr>>().div_ceil(64) <= READS);
+    fn the_front_of_a_node_is_less_than_half_of_it() {
+        let (front, all) = (Node::<SocketAddr>::FRONT_LEN, size_of::<Node<SocketAddr>>());
+        assert!(front * 2 < all + 256, "{front} of {all} bytes");
+    }
+
+    #[test]
+    fn the_lines_of_a_queue_are_those_of_its_first_items() {
+        let lines = |capacity: usize| {
+            let queue = VecDeque::<[u8; 100]>::with_capacity(capacity);
+            let start = queue.as_slices().0.as_ptr() as usize;
+            let mut lines = Vec::new();
+            lines_of_queue(&queue, &mut |line| lines.push(line as usize - start));
+            lines
+        };
+        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64].into(), [0, 64, 128].into()));
     }
 }

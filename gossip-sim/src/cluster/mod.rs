@@ -51,6 +51,7 @@
 //! bandwidth.
 
 mod action;
+mod ahead;
 mod churn;
 mod expect;
 mod memory;
@@ -146,9 +147,7 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     /// How many loads and churns there were.
     loads: u32,
     churns: u32,
-    /// How many of the next happenings were looked after.
-    warmed: usize,
-    ahead: usize,
+    ahead: ahead::Ahead,
 
     stats: Stats,
     observer: O,
@@ -181,8 +180,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             traffic: None,
             loads: 0,
             churns: 0,
-            warmed: 0,
-            ahead: run::AHEAD,
+            ahead: ahead::Ahead::new(),
             stats: Stats::default(),
             observer,
         }
