@@ -105,11 +105,11 @@ pub(crate) struct Members<A: Address> {
     /// What distinguishes the live members from those of the view.
     digests: Digests,
     entries: Overlay<Entry<A>>,
-    hasher: FixedState,
-    /// Slots by the hash of their address, those that the view leads to left out.
-    index: HashTable<Slot>,
     /// The live members other than this node, in no particular but reproducible order.
     live: Overlay<Slot>,
+    /// Slots by the hash of their address, those that the view leads to left out.
+    index: HashTable<Slot>,
+    hasher: FixedState,
     free: Vec<Slot>,
     /// Metadata where they are not those of the view. Most members may have none, and so there may be none.
     metadata: Option<Box<OwnMetadata>>,
@@ -221,6 +221,10 @@ impl<A: Address> Members<A> {
     fn find_own(&self, addr: A::Stored) -> Option<Slot> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
+
+    /// How many bytes of a table, from its front, a datagram needs, and a draw of members.
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
+    pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
 
     /// Where the entries are that the next input needs: see [`Node::lines_beyond`](crate::Node::lines_beyond).
     #[inline]

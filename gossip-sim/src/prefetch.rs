@@ -1,5 +1,7 @@
 //! Memory that will be needed, fetched before it is: the processor goes on meanwhile, which it does not for long with a read.
 
+use std::ops::Range;
+
 /// Bytes of a line of memory.
 const LINE: usize = 64;
 
@@ -18,9 +20,9 @@ pub(crate) fn line(at: *const u8) {
     let _ = at;
 }
 
-/// Has the first `len` bytes of an item fetched.
+/// Has some of the bytes of an item fetched, which begins a line.
 #[inline(always)]
-pub(crate) fn front<T>(item: &T, len: usize) {
+pub(crate) fn bytes<T>(item: &T, bytes: Range<usize>) {
     let start = std::ptr::from_ref(item).cast::<u8>();
-    (0..len.min(size_of::<T>())).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+    (bytes.start / LINE * LINE..bytes.end).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
 }

@@ -65,6 +65,7 @@ pub use setup::Setup;
 use sync::Sync;
 use transmit::Outgoing;
 use tree::Branches;
+pub use warm::Need;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
@@ -96,14 +97,38 @@ enum Phase {
 /// most as many as one datagram has items, plus those of timers.
 ///
 /// # Layout
-/// In C's order, what every input needs in front, so that it takes few lines of memory next to each other: who drives many nodes
-/// waits for these.
+/// In C's order and on whole lines of memory: what is seldom needed, what a timer needs, what every input needs, and again what is
+/// seldom needed, so that an input takes few lines next to each other. Who drives many nodes waits for these: see `warm`.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Node<A: Address> {
+    seeds: Vec<A>,
+    next_sequence: u64,
+    suspicions: BTreeMap<Slot, Suspicion<A>>,
+    former: Former<A>,
+    brake: Brake,
+    counters: Counts,
+    round_trips: RoundTrips,
+    /// Numbers of the next ping, and of the last one for another.
+    next_ping: u32,
+    last_relay: u32,
+    probe: Option<Probe<A>>,
+
+    /// Unless it was never here before.
+    acquaintances: Option<Box<Acquaintances<A>>>,
+    /// Once this node was the head of one.
+    branches: Option<Box<Branches<A>>>,
+    sync: Sync<A>,
+    rng: Rng,
+    /// Reused, so that a draw of peers does not allocate.
+    drawn: Vec<Slot>,
+    /// Members of whom something is still to be told.
+    updates: Backlog,
+
     config: Arc<Config>,
-    /// When the last datagram of another node was accepted.
+    /// When the last datagram of another node was accepted, and how many were.
     heard: Instant,
+    accepted: u64,
     timers: Timers,
     phase: Phase,
     /// Whether a member that is not suspected owes the answer to a probe since then.
@@ -130,28 +155,6 @@ pub struct Node<A: Address> {
     #[cfg(feature = "keyring")]
     sealing: seal::Sealing<A>,
     members: Members<A>,
-    /// Members of whom something is still to be told.
-    updates: Backlog,
-    counters: Counts,
-    rng: Rng,
-    /// Reused, so that a draw of peers does not allocate.
-    drawn: Vec<Slot>,
-
-    seeds: Vec<A>,
-    /// Unless it was never here before.
-    acquaintances: Option<Box<Acquaintances<A>>>,
-    next_sequence: u64,
-    probe: Option<Probe<A>>,
-    suspicions: BTreeMap<Slot, Suspicion<A>>,
-    /// Numbers of the next ping, and of the last one for another.
-    next_ping: u32,
-    last_relay: u32,
-    round_trips: RoundTrips,
-    former: Former<A>,
-    brake: Brake,
-    sync: Sync<A>,
-    /// Once this node was the head of one.
-    branches: Option<Box<Branches<A>>>,
 }
 
 impl<A: Address> Node<A> {
@@ -200,6 +203,7 @@ impl<A: Address> Node<A> {
             outgoing: Queue::new(),
             events: VecDeque::new(),
             counters: Counts::default(),
+            accepted: 0,
             #[cfg(feature = "keyring")]
             sealing: seal::Sealing::new(setup.session),
             drawn: Vec::new(),

@@ -4,27 +4,52 @@
 
 use alloc::collections::VecDeque;
 use core::mem::{offset_of, size_of};
+use core::ops::Range;
 
 use super::Node;
 use crate::address::Address;
+use crate::members::Members;
 
 /// Bytes of a line of memory.
 const LINE: usize = 64;
 
-/// Lines of a queue's room that are fetched: those of the first one or two items.
-const QUEUE_LINES: usize = 3;
+/// Lines of a queue's room that are fetched: those of the first item.
+const QUEUE_LINES: usize = 2;
+
+/// What comes to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A datagram.
+    Datagram,
+    /// A command of the application.
+    Command,
+    /// A time that it named.
+    Timeout,
+}
 
 impl<A: Address> Node<A> {
-    /// How many bytes of a node, from its front, most inputs need; a timer needs nearly all of it.
-    pub const FRONT_LEN: usize = offset_of!(Self, counters) + size_of::<u64>();
+    /// Which bytes of a node the next input will need.
+    #[must_use]
+    pub const fn bytes_for(need: Need) -> Range<usize> {
+        match need {
+            Need::Timeout => offset_of!(Self, acquaintances)..offset_of!(Self, members) + Members::<A>::DRAW_LEN,
+            // The first is the last of the backlog.
+            Need::Datagram | Need::Command => {
+                offset_of!(Self, config) - 8..offset_of!(Self, members) + Members::<A>::FRONT_LEN
+            }
+        }
+    }
 
     /// Tells `line` where that is to which the node itself refers and that the next input needs: one place in each line of memory. To be
     /// called when the node itself is there, and changes nothing.
     #[inline]
-    pub fn lines_beyond(&self, line: &mut impl FnMut(*const u8)) {
+    pub fn lines_for(&self, need: Need, line: &mut impl FnMut(*const u8)) {
         self.members.lines(line);
-        self.outgoing.lines(line);
-        lines_of_queue(&self.events, line);
+        match need {
+            // Most that comes is for the application, and most that goes is an answer or a call.
+            Need::Datagram => lines_of_queue(&self.events, line),
+            Need::Timeout | Need::Command => self.outgoing.lines(line),
+        }
     }
 
     /// The same for what the node looks at of a member who sent it a datagram, or is to be sent one, where that is in a
@@ -39,7 +64,7 @@ impl<A: Address> Node<A> {
 #[inline]
 pub(super) fn lines_of_queue<T>(queue: &VecDeque<T>, line: &mut impl FnMut(*const u8)) {
     let start = queue.as_slices().0.as_ptr().cast::<u8>();
-    let len = queue.capacity().min(2) * size_of::<T>();
+    let len = queue.capacity().min(1) * size_of::<T>();
     (0..len.div_ceil(LINE).min(QUEUE_LINES)).for_each(|number| line(start.wrapping_add(number * LINE)));
 }
 
@@ -51,9 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_front_of_a_node_is_less_than_half_of_it() {
-        let (front, all) = (Node::<SocketAddr>::FRONT_LEN, size_of::<Node<SocketAddr>>());
-        assert!(front * 2 < all + 256, "{front} of {all} bytes");
+    fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
+        let lines = |need| {
+            let bytes = Node::<SocketAddr>::bytes_for(need);
+            bytes.end.div_ceil(LINE) - bytes.start / LINE
+        };
+        assert!(lines(Need::Datagram) <= 8, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Timeout) <= 12, "{}", lines(Need::Timeout));
     }
 
     #[test]
@@ -65,6 +94,6 @@ mod tests {
             lines_of_queue(&queue, &mut |line| lines.push(line as usize - start));
             lines
         };
-        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64].into(), [0, 64, 128].into()));
+        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64].into(), [0, 64].into()));
     }
 }

@@ -3,26 +3,28 @@
 //! A cluster of many is cold when a node's turn comes, and handling an input is a chain of reads that wait for each other. Each
 //! happening passes this, a step with every other that happens:
 //! ```text
-//!   scouted     FIRST before its turn    the node itself is fetched, and the datagram
-//!               SECOND before its turn   these are there: what they refer to is fetched, and what is known of the peer
+//!   SCOUTED before its turn    the host is fetched, and the datagram
+//!   FIRST before its turn      the host says whether its node will be needed: the node is fetched, of it what this input needs
+//!   SECOND before its turn     the node is there: what it refers to is fetched, and what it knows of the peer
 //! ```
 //! It changes how long a run takes and nothing else.
 
-use gossip_core::Node;
+use gossip_core::{Need, Node};
 
 use super::Cluster;
 use super::run::Happening;
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, NodeId};
 use crate::observe::Observer;
 use crate::prefetch;
 use crate::queue::{Entry, Queue};
 
-/// How many happenings before its turn a node is fetched, and what it refers to.
+/// How many happenings before its turn a host is looked for, its node is fetched, and what that refers to.
+const SCOUTED: usize = 32;
 const FIRST: usize = 24;
 const SECOND: usize = 10;
 
 /// Room for those that were scouted.
-const RING: usize = 64;
+const RING: usize = 32;
 
 /// The happenings that were scouted and had not their turn yet. Counts go on for ever; the places are used again.
 #[derive(Debug)]
@@ -30,8 +32,8 @@ pub(super) struct Ahead {
     ring: [Entry; RING],
     /// Those that had their turn,
     over: usize,
-    /// those for which everything was done,
-    second: usize,
+    /// those that took the first step, and the second,
+    steps: [usize; 2],
     /// and all.
     scouted: usize,
     is_on: bool,
@@ -39,7 +41,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub(super) fn new() -> Self {
-        Self { ring: [Entry { at: 0, what: 0 }; RING], over: 0, second: 0, scouted: 0, is_on: true }
+        Self { ring: [Entry { at: 0, what: 0 }; RING], over: 0, steps: [0; 2], scouted: 0, is_on: true }
     }
 
     /// Somebody has his turn.
@@ -56,7 +58,18 @@ impl Ahead {
                 break;
             }
         }
-        self.second = self.second.max(self.over);
+        self.steps = self.steps.map(|step| step.max(self.over));
+    }
+
+    /// The next one whose step it is, if it is close enough.
+    #[inline]
+    fn next(&mut self, step: usize, distance: usize) -> Option<Entry> {
+        let next = self.steps[step];
+        if next - self.over >= distance || next == self.scouted {
+            return None;
+        }
+        self.steps[step] += 1;
+        Some(self.ring[next % RING])
     }
 }
 
@@ -76,55 +89,76 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.ahead.take(entry);
         // Two, until there are enough.
         for _ in 0..2 {
-            if self.ahead.scouted - self.ahead.over >= FIRST {
+            if self.ahead.scouted - self.ahead.over >= SCOUTED {
                 break;
             }
             let Some(entry) = self.queue.scout() else { break };
             self.ahead.ring[self.ahead.scouted % RING] = entry;
             self.ahead.scouted += 1;
-            self.fetch(Happening::unpack(entry.what));
+            self.fetch_host(Happening::unpack(entry.what));
         }
         for _ in 0..2 {
-            if self.ahead.second - self.ahead.over >= SECOND || self.ahead.second == self.ahead.scouted {
-                break;
-            }
-            let entry = self.ahead.ring[self.ahead.second % RING];
-            self.ahead.second += 1;
+            let Some(entry) = self.ahead.next(0, FIRST) else { break };
+            self.fetch(Happening::unpack(entry.what), entry.at);
+        }
+        for _ in 0..2 {
+            let Some(entry) = self.ahead.next(1, SECOND) else { break };
             self.fetch_beyond(Happening::unpack(entry.what), entry.at);
         }
     }
 
-    /// Has a node fetched, and what comes to it.
+    /// Has fetched what says of a host whether its node is to be looked at, and what comes to it.
     #[inline]
-    fn fetch(&self, happening: Happening) {
-        let (id, len) = match happening {
+    fn fetch_host(&self, happening: Happening) {
+        let id = match happening {
             Happening::Arrival { to, flight } | Happening::Release { to, flight } => {
                 self.flights.fetch(flight);
-                (to, Node::<A>::FRONT_LEN)
+                to
             }
-            Happening::Traffic { id, .. } => (id, Node::<A>::FRONT_LEN),
-            Happening::Timer { id } => (id, usize::MAX),
+            Happening::Timer { id } | Happening::Traffic { id, .. } => id,
             Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => return,
         };
-        if let (Some(hot), Some(node)) = (self.hot.get(id as usize), self.nodes.get(id as usize)) {
-            prefetch::front(hot, 1);
-            prefetch::front(node, len);
+        if let Some(hot) = self.hot.get(id as usize) {
+            prefetch::bytes(hot, 0..1);
+        }
+    }
+
+    /// Has a node fetched.
+    #[inline]
+    fn fetch(&self, happening: Happening, at: u64) {
+        let Some((id, need)) = self.needed(happening, at) else { return };
+        if let Some(node) = self.nodes.get(id as usize) {
+            prefetch::bytes(node, Node::<A>::bytes_for(need));
         }
     }
 
     /// Has fetched what a node refers to, and what it will look for.
     #[inline]
     fn fetch_beyond(&self, happening: Happening, at: u64) {
-        let (id, peer) = match happening {
-            Happening::Arrival { to, flight } | Happening::Release { to, flight } => (to, Some(self.flights.get(flight).0)),
-            Happening::Traffic { id, .. } => (id, self.traffic.as_ref().and_then(|traffic| traffic.target(id, at))),
-            Happening::Timer { id } => (id, None),
-            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => return,
-        };
+        let Some((id, need)) = self.needed(happening, at) else { return };
         let Some(node) = self.get(id) else { return };
-        node.lines_beyond(&mut prefetch::line);
+        node.lines_for(need, &mut prefetch::line);
+        let peer = match happening {
+            Happening::Arrival { flight, .. } | Happening::Release { flight, .. } => Some(self.flights.get(flight).0),
+            Happening::Traffic { id, .. } => self.traffic.as_ref().and_then(|traffic| traffic.target(id, at)),
+            _ => None,
+        };
         if let Some(peer) = peer {
             node.lines_of(&A::of(peer), &mut prefetch::line);
+        }
+    }
+
+    /// Whose node will be needed, and for what; nobody's for a timer that is outdated or too early.
+    #[inline]
+    fn needed(&self, happening: Happening, at: u64) -> Option<(NodeId, Need)> {
+        match happening {
+            Happening::Arrival { to, .. } | Happening::Release { to, .. } => Some((to, Need::Datagram)),
+            Happening::Traffic { id, .. } => Some((id, Need::Command)),
+            Happening::Timer { id } => {
+                let hot = self.hot.get(id as usize)?;
+                (hot.scheduled == at && hot.due <= at).then_some((id, Need::Timeout))
+            }
+            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => None,
         }
     }
 }
@@ -145,12 +179,12 @@ mod tests {
             ahead.scouted += 1;
         }
         ahead.take(entry(5));
-        assert_eq!((ahead.over, ahead.second), (0, 0));
+        assert_eq!((ahead.over, ahead.steps), (0, [0; 2]));
         ahead.take(entry(10));
-        assert_eq!((ahead.over, ahead.second), (1, 1));
+        assert_eq!((ahead.over, ahead.steps), (1, [1; 2]));
         ahead.take(entry(30));
-        assert_eq!((ahead.over, ahead.second), (3, 3));
+        assert_eq!((ahead.over, ahead.steps), (3, [3; 2]));
         ahead.take(entry(99));
-        assert_eq!((ahead.over, ahead.second), (4, 4));
+        assert_eq!((ahead.over, ahead.steps), (4, [4; 2]));
     }
 }

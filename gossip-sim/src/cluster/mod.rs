@@ -123,6 +123,8 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     queue: Q,
 
     hot: Vec<Hot>,
+    /// At which addresses there ever was a host: so dense that it is always at hand.
+    there: Vec<bool>,
     nodes: Vec<Option<Node<A>>>,
     clocks: Vec<Clock>,
     troubles: Vec<Option<Box<Trouble>>>,
@@ -162,6 +164,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             seed,
             queue: Q::default(),
             hot: Vec::new(),
+            there: Vec::new(),
             nodes: Vec::new(),
             clocks: Vec::new(),
             troubles: Vec::new(),

@@ -91,6 +91,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.births[index] = Some(Box::new(birth));
         let clock = Clock::new(self.now, options.offset_ns, options.drift_ppm);
         self.clocks[index] = clock;
+        self.there[index] = true;
         self.hot[index] = Hot { address: options.twin_of.unwrap_or(id), ..Hot::VACANT };
         self.hot[index].set(SKEWED, !clock.is_right());
         if let Some(first) = options.twin_of {
@@ -207,6 +208,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     pub fn reserve(&mut self, hosts: usize) {
         if hosts > self.nodes.len() {
             self.hot.resize(hosts, Hot::VACANT);
+            self.there.resize(hosts, false);
             self.nodes.resize_with(hosts, || None);
             self.clocks.resize(hosts, Clock::RIGHT);
             self.troubles.resize_with(hosts, || None);
