@@ -52,16 +52,14 @@ struct Queue {
 
 const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 
-/// A backlog of slots. In C's order: whether there is any, which is asked more often than anything else, is at the end, where a node
-/// has what it always needs.
+/// A backlog of slots.
 #[derive(Debug, Clone, Default)]
-#[repr(C)]
 pub(crate) struct Backlog {
     links: Sparse<Link>,
     queues: Vec<Queue>,
+    len: u32,
     /// What was told for the last time in the last offer.
     finished: Vec<u32>,
-    len: u32,
 }
 
 impl Backlog {

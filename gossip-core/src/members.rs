@@ -222,22 +222,20 @@ impl<A: Address> Members<A> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
-    /// How many bytes of a table, from its front, a datagram needs, and a draw of members.
-    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
-    pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
+    /// How many bytes of a table, from its front, nearly every input needs.
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, index);
 
-    /// Where the entries are that the next input needs: see [`Node::lines_beyond`](crate::Node::lines_beyond).
+    /// Where the entries are that the next input needs: see [`Node::lines_for`](crate::Node::lines_for).
     #[inline]
     pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        line(core::ptr::from_ref(self.entries.own()).cast());
+        self.entries.lines(line);
+        self.live.lines(line);
     }
 
-    /// The same for what a search for a member needs, where that is known without waiting for memory of this table's own.
+    /// What this table began with, if others did as well.
     #[inline]
-    pub(crate) fn lines_of(&self, addr: &A, line: &mut impl FnMut(*const u8)) {
-        if let Some(view) = &self.view {
-            view.lines_of((*addr).into(), line);
-        }
+    pub(crate) fn view(&self) -> Option<&View<A>> {
+        self.view.as_deref()
     }
 
     /// The entry of a slot that is in use.

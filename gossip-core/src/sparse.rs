@@ -17,6 +17,12 @@ impl<T> Default for Patch<T> {
 }
 
 impl<T> Patch<T> {
+    /// Where the entries are.
+    #[inline]
+    pub(crate) fn start(&self) -> *const u8 {
+        self.0.as_ptr().cast()
+    }
+
     #[inline]
     fn place(&self, number: u32) -> Result<usize, usize> {
         self.0.binary_search_by_key(&number, |&(number, _)| number)

@@ -66,6 +66,7 @@ use sync::Sync;
 use transmit::Outgoing;
 use tree::Branches;
 pub use warm::Need;
+pub(crate) use warm::lines_of;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
@@ -97,34 +98,14 @@ enum Phase {
 /// most as many as one datagram has items, plus those of timers.
 ///
 /// # Layout
-/// In C's order and on whole lines of memory: what is seldom needed, what a timer needs, what every input needs, and again what is
-/// seldom needed, so that an input takes few lines next to each other. Who drives many nodes waits for these: see `warm`.
+/// In C's order and on whole lines of memory: what every input needs, what a timer needs, and what is seldom needed, so that an input
+/// takes few lines next to each other. Who drives many nodes waits for these: see `warm`.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Node<A: Address> {
-    seeds: Vec<A>,
-    next_sequence: u64,
-    suspicions: BTreeMap<Slot, Suspicion<A>>,
-    former: Former<A>,
-    brake: Brake,
-    counters: Counts,
-    round_trips: RoundTrips,
-    /// Numbers of the next ping, and of the last one for another.
-    next_ping: u32,
-    last_relay: u32,
-    probe: Option<Probe<A>>,
-
-    /// Unless it was never here before.
-    acquaintances: Option<Box<Acquaintances<A>>>,
-    /// Once this node was the head of one.
-    branches: Option<Box<Branches<A>>>,
-    sync: Sync<A>,
-    rng: Rng,
-    /// Reused, so that a draw of peers does not allocate.
-    drawn: Vec<Slot>,
-    /// Members of whom something is still to be told.
+    /// Members of whom something is still to be told. The first, for a driver that keeps an `Option<Node>`: of all fields the compiler
+    /// lets the first with as many values to spare tell whether there is a node, and that is to be where a driver looks in any case.
     updates: Backlog,
-
     config: Arc<Config>,
     /// When the last datagram of another node was accepted, and how many were.
     heard: Instant,
@@ -155,6 +136,27 @@ pub struct Node<A: Address> {
     #[cfg(feature = "keyring")]
     sealing: seal::Sealing<A>,
     members: Members<A>,
+
+    rng: Rng,
+    /// Reused, so that a draw of peers does not allocate.
+    drawn: Vec<Slot>,
+    sync: Sync<A>,
+    /// Once this node was the head of one.
+    branches: Option<Box<Branches<A>>>,
+    /// Unless it was never here before.
+    acquaintances: Option<Box<Acquaintances<A>>>,
+
+    probe: Option<Probe<A>>,
+    /// Numbers of the next ping, and of the last one for another.
+    next_ping: u32,
+    last_relay: u32,
+    round_trips: RoundTrips,
+    former: Former<A>,
+    counters: Counts,
+    suspicions: BTreeMap<Slot, Suspicion<A>>,
+    seeds: Vec<A>,
+    next_sequence: u64,
+    brake: Brake,
 }
 
 impl<A: Address> Node<A> {
@@ -259,18 +261,20 @@ impl<A: Address> Node<A> {
         if self.phase == Phase::Left {
             return transmit;
         }
-        [
-            transmit,
-            self.timers.next(),
-            self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
-            self.rumors.next_expiry(),
-            self.queries.as_ref().and_then(|queries| queries.next_wake()),
-            self.tombstones.front().map(|&(forget, ..)| forget),
-            self.relays.iter().map(Relay::deadline).min(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let mut next = transmit;
+        // One after the other, rather than from a list of them: this is asked after every input.
+        let mut consider = |deadline: Option<Instant>| match (next, deadline) {
+            (Some(earlier), Some(deadline)) if earlier <= deadline => {}
+            (_, None) => {}
+            (_, deadline) => next = deadline,
+        };
+        consider(self.timers.next());
+        consider(self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline));
+        consider(self.rumors.next_expiry());
+        consider(self.queries.as_ref().and_then(|queries| queries.next_wake()));
+        consider(self.tombstones.front().map(|&(forget, ..)| forget));
+        self.relays.iter().for_each(|relay| consider(Some(relay.deadline())));
+        next
     }
 
     /// Starts the periodic timers at random phases, so that the nodes of a cluster do not beat together.

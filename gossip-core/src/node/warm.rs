@@ -13,9 +13,6 @@ use crate::members::Members;
 /// Bytes of a line of memory.
 const LINE: usize = 64;
 
-/// Lines of a queue's room that are fetched: those of the first item.
-const QUEUE_LINES: usize = 2;
-
 /// What comes to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -28,15 +25,14 @@ pub enum Need {
 }
 
 impl<A: Address> Node<A> {
-    /// Which bytes of a node the next input will need.
+    /// Which bytes of a node the next input will need: one range or two.
     #[must_use]
-    pub const fn bytes_for(need: Need) -> Range<usize> {
+    #[inline]
+    pub const fn bytes_for(need: Need) -> [Range<usize>; 2] {
+        let members = offset_of!(Self, members);
         match need {
-            Need::Timeout => offset_of!(Self, acquaintances)..offset_of!(Self, members) + Members::<A>::DRAW_LEN,
-            // The first is the last of the backlog.
-            Need::Datagram | Need::Command => {
-                offset_of!(Self, config) - 8..offset_of!(Self, members) + Members::<A>::FRONT_LEN
-            }
+            Need::Timeout => [0..members + Members::<A>::FRONT_LEN, offset_of!(Self, rng)..offset_of!(Self, probe)],
+            Need::Datagram | Need::Command => [0..members + Members::<A>::FRONT_LEN, 0..0],
         }
     }
 
@@ -52,20 +48,39 @@ impl<A: Address> Node<A> {
         }
     }
 
-    /// The same for what the node looks at of a member who sent it a datagram, or is to be sent one, where that is in a
+    /// The same for where the node looks up a member who sent it a datagram, or is to be sent one, if that is in a
     /// [`SharedView`](crate::SharedView).
     #[inline]
-    pub fn lines_of(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
-        self.members.lines_of(peer, line);
+    pub fn lines_of_search(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
+        if let Some(view) = self.members.view() {
+            view.lines_of_search((*peer).into(), line);
+        }
+    }
+
+    /// The same for what it finds there. To be called when that is there.
+    #[inline]
+    pub fn lines_of_entry(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
+        if let Some(view) = self.members.view() {
+            view.lines_of_entry((*peer).into(), line);
+        }
     }
 }
 
 /// Where the next item of an empty queue will be put.
 #[inline]
 pub(super) fn lines_of_queue<T>(queue: &VecDeque<T>, line: &mut impl FnMut(*const u8)) {
-    let start = queue.as_slices().0.as_ptr().cast::<u8>();
-    let len = queue.capacity().min(1) * size_of::<T>();
-    (0..len.div_ceil(LINE).min(QUEUE_LINES)).for_each(|number| line(start.wrapping_add(number * LINE)));
+    let item = queue.as_slices().0.as_ptr();
+    if queue.capacity() > 0 {
+        lines_of(item, line);
+    }
+}
+
+/// Every line of an item, wherever it is.
+#[inline]
+pub(crate) fn lines_of<T>(item: *const T, line: &mut impl FnMut(*const u8)) {
+    let start = item.cast::<u8>();
+    (0..size_of::<T>()).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+    line(start.wrapping_add(size_of::<T>().max(1) - 1));
 }
 
 #[cfg(test)]
@@ -77,12 +92,10 @@ mod tests {
 
     #[test]
     fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
-        let lines = |need| {
-            let bytes = Node::<SocketAddr>::bytes_for(need);
-            bytes.end.div_ceil(LINE) - bytes.start / LINE
-        };
-        assert!(lines(Need::Datagram) <= 8, "{}", lines(Need::Datagram));
-        assert!(lines(Need::Timeout) <= 12, "{}", lines(Need::Timeout));
+        let of_range = |bytes: &Range<usize>| bytes.end.div_ceil(LINE) - bytes.start / LINE;
+        let lines = |need| Node::<SocketAddr>::bytes_for(need).iter().map(of_range).sum::<usize>();
+        assert!(lines(Need::Datagram) <= 9, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Timeout) <= 13, "{}", lines(Need::Timeout));
     }
 
     #[test]
@@ -94,6 +107,6 @@ mod tests {
             lines_of_queue(&queue, &mut |line| lines.push(line as usize - start));
             lines
         };
-        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64].into(), [0, 64].into()));
+        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64, 99].into(), [0, 64, 99].into()));
     }
 }
