@@ -222,14 +222,14 @@ impl<A: Address> Members<A> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
-    /// How many bytes of a table, from its front, nearly every input needs.
-    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, index);
+    /// How many bytes of a table, from its front, a datagram needs, and who is to draw members.
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
+    pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
 
     /// Where the entries are that the next input needs: see [`Node::lines_for`](crate::Node::lines_for).
     #[inline]
     pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        self.entries.lines(line);
-        self.live.lines(line);
+        line(self.entries.own_start().cast());
     }
 
     /// What this table began with, if others did as well.

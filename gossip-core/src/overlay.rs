@@ -53,13 +53,10 @@ impl<T: Clone + PartialEq> Overlay<T> {
         self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len as usize)
     }
 
-    /// Where the first items are that are not shared, and the first that are otherwise than what is common: there are few of both.
+    /// Where the first of the items is that are not shared.
     #[inline]
-    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        if let Some(shared) = &self.shared {
-            line(self.own.as_ptr().cast());
-            line(shared.changed.start());
-        }
+    pub(crate) fn own_start(&self) -> *const T {
+        self.own.as_ptr()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

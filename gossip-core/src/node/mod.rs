@@ -203,7 +203,8 @@ impl<A: Address> Node<A> {
             part: 0,
             timers: Timers::default(),
             outgoing: Queue::new(),
-            events: VecDeque::new(),
+            // With room for one of each from birth on: next to what else the node has allocated.
+            events: VecDeque::with_capacity(1),
             counters: Counts::default(),
             accepted: 0,
             #[cfg(feature = "keyring")]

@@ -26,8 +26,8 @@ pub(super) struct Queue<A> {
 type Rate = u32;
 
 impl<A> Queue<A> {
-    pub(super) const fn new() -> Self {
-        Self { first: None, rest: VecDeque::new(), paid: Instant::ZERO }
+    pub(super) fn new() -> Self {
+        Self { first: None, rest: VecDeque::with_capacity(1), paid: Instant::ZERO }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -86,11 +86,14 @@ impl<A> Queue<A> {
     }
 
     /// When the next message may go, under a limit; what is past is now.
+    #[inline]
     pub(super) fn due(&self, rate: Rate) -> Option<Instant> {
+        if rate == 0 {
+            return None;
+        }
         // What is paid for ahead, beside the datagram itself.
         let ahead = interval(rate) * (rate / 4).saturating_sub(1);
         match (self.first.as_ref().is_none_or(|first| first.is_empty()), self.rest.is_empty()) {
-            _ if rate == 0 => None,
             (false, _) => Some(self.paid - ahead),
             (true, false) => Some(self.paid - ahead / 2),
             (true, true) => None,

@@ -31,7 +31,7 @@ impl<A: Address> Node<A> {
     pub const fn bytes_for(need: Need) -> [Range<usize>; 2] {
         let members = offset_of!(Self, members);
         match need {
-            Need::Timeout => [0..members + Members::<A>::FRONT_LEN, offset_of!(Self, rng)..offset_of!(Self, probe)],
+            Need::Timeout => [0..members + Members::<A>::DRAW_LEN, offset_of!(Self, rng)..offset_of!(Self, probe)],
             Need::Datagram | Need::Command => [0..members + Members::<A>::FRONT_LEN, 0..0],
         }
     }

@@ -25,6 +25,9 @@ const FIRST: usize = 24;
 const SECOND: usize = 14;
 const THIRD: usize = 7;
 
+/// Fewer hosts are in the caches anyway.
+const HOSTS_MIN: usize = 2048;
+
 /// Room for those that were scouted.
 const RING: usize = 32;
 
@@ -85,7 +88,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Takes a step with those that come after `entry`, whose turn it is.
     #[inline]
     pub(super) fn look_ahead(&mut self, entry: Entry) {
-        if !self.ahead.is_on {
+        if !self.ahead.is_on || self.nodes.len() < HOSTS_MIN {
             return;
         }
         self.ahead.take(entry);
