@@ -78,10 +78,9 @@ impl<Q: Queue> Hold<Q> {
             self.warmed -= 1;
             return;
         }
-        let upcoming = self.queue.upcoming();
-        self.warmed = upcoming.len().min(self.ahead);
-        let touch = |sum: u64, entry: &gossip_sim::queue::Entry| sum ^ self.states[entry.what as usize].0[0];
-        std::hint::black_box(upcoming[..self.warmed].iter().fold(0, touch));
+        let touch = |sum: u64, entry: gossip_sim::queue::Entry| sum ^ self.states[entry.what as usize].0[0];
+        let upcoming = std::iter::from_fn(|| self.queue.scout()).take(self.ahead);
+        std::hint::black_box(upcoming.inspect(|_| self.warmed += 1).fold(0, touch));
     }
 
     /// Uniform on 0..2 means.

@@ -89,11 +89,11 @@ impl Hash for CompactSocketAddr {
 impl From<SocketAddr> for CompactSocketAddr {
     #[inline]
     fn from(addr: SocketAddr) -> Self {
-        let mut ip = [0; 16];
-        match addr.ip() {
-            IpAddr::V4(v4) => ip[..4].copy_from_slice(&v4.octets()),
-            IpAddr::V6(v6) => ip = v6.octets(),
-        }
+        // As one number: written byte by byte it could not be read by the word, as a hash does, before it has reached the cache.
+        let ip = match addr.ip() {
+            IpAddr::V4(v4) => u128::from(u32::from_le_bytes(v4.octets())).to_le_bytes(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
         Self { ip, port: addr.port().to_ne_bytes(), is_v6: addr.is_ipv6() }
     }
 }

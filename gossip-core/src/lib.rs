@@ -108,7 +108,7 @@ pub use io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit,
 #[cfg(feature = "keyring")]
 pub use keyring::{Key, Keyring, KeyringError, Plain};
 pub use member::{Claim, MemberState, Metadata};
-pub use node::{Change, Member, Node, SEEDS_MAX, Setup};
+pub use node::{Change, Member, Need, Node, SEEDS_MAX, Setup};
 pub use options::{EventOptions, Order, Priority, QueryOptions};
 pub use rumors::EventId;
 #[cfg(any(test, fuzzing))]

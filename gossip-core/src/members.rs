@@ -96,25 +96,27 @@ type OwnMetadata = HashMap<Slot, Option<VersionedMetadata>, FixedState>;
 /// Metadata of a member with their version.
 pub(crate) type VersionedMetadata = (u32, Box<[u8]>);
 
+/// In C's order, what every datagram needs in front: see [`Node`](crate::Node).
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Members<A: Address> {
     /// What this table began with, if others did as well.
     view: Option<Arc<View<A>>>,
+    /// What distinguishes the live members from those of the view.
+    digests: Digests,
     entries: Overlay<Entry<A>>,
-    free: Vec<Slot>,
+    /// The live members other than this node, in no particular but reproducible order.
+    live: Overlay<Slot>,
     /// Slots by the hash of their address, those that the view leads to left out.
     index: HashTable<Slot>,
     hasher: FixedState,
-    /// The live members other than this node, in no particular but reproducible order.
-    live: Overlay<Slot>,
+    free: Vec<Slot>,
     /// Metadata where they are not those of the view. Most members may have none, and so there may be none.
     metadata: Option<Box<OwnMetadata>>,
     /// The names, if they are wanted.
     names: Option<Box<Names>>,
     /// The order by identity, if it is wanted.
     ring: Option<Box<ring::Ring>>,
-    /// What distinguishes the live members from those of the view.
-    digests: Digests,
     changes: Changes<A::Stored>,
     cycle: Option<Cycle>,
 }
@@ -220,19 +222,20 @@ impl<A: Address> Members<A> {
         self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
     }
 
-    /// A word of each line of this, to be read before it is needed: see [`Node::warm`](crate::Node::warm).
+    /// How many bytes of a table, from its front, a datagram needs, and who is to draw members.
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
+    pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
+
+    /// Where the entries are that the next input needs: see [`Node::lines_for`](crate::Node::lines_for).
     #[inline]
-    pub(crate) fn warmth(&self) -> [usize; 8] {
-        [
-            self.free.len(),
-            self.index.len(),
-            usize::from(self.metadata.is_some()),
-            self.entries.own_len(),
-            self.live.own_len(),
-            usize::from(self.names.is_some()) + usize::from(self.cycle.is_some()),
-            self.changes.version() as usize,
-            self.digests.total() as usize,
-        ]
+    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        line(self.entries.own_start().cast());
+    }
+
+    /// What this table began with, if others did as well.
+    #[inline]
+    pub(crate) fn view(&self) -> Option<&View<A>> {
+        self.view.as_deref()
     }
 
     /// The entry of a slot that is in use.

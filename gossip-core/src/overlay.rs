@@ -3,7 +3,6 @@
 //! A table that shares nothing is a vector. One that begins as a copy of others' holds a reference to what is common and
 //! only its own changes beside it, so that a hundred thousand of them take little more room than one.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,8 +13,8 @@ use crate::sparse::{Patch, grow};
 pub(crate) struct Overlay<T> {
     /// The items before the common ones, then those behind them.
     own: Vec<T>,
-    /// Nearly all tables share nothing.
-    shared: Option<Box<Shared<T>>>,
+    /// In place rather than boxed: whoever has ten thousand such tables waits for each hop.
+    shared: Option<Shared<T>>,
 }
 
 /// The common items of a table.
@@ -47,17 +46,17 @@ impl<T: Clone + PartialEq> Overlay<T> {
     pub(crate) fn shared(head: Vec<T>, base: Arc<[T]>) -> Self {
         let (before, len) = (head.len() as u32, base.len() as u32);
         let shared = Shared { head: before, len, base, changed: Patch::default() };
-        Self { own: head, shared: (len > 0).then(|| Box::new(shared)) }
+        Self { own: head, shared: (len > 0).then_some(shared) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len as usize)
     }
 
-    /// Items that are not shared.
+    /// Where the first of the items is that are not shared.
     #[inline]
-    pub(crate) fn own_len(&self) -> usize {
-        self.own.len()
+    pub(crate) fn own_start(&self) -> *const T {
+        self.own.as_ptr()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

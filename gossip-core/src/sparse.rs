@@ -8,58 +8,75 @@ const ENTRIES_KEPT: usize = 28;
 
 /// Items by number, for few of them: a sorted list. A newcomer moves those behind it, so it is made for some thousands.
 #[derive(Debug, Clone)]
-pub(crate) struct Patch<T>(Vec<(u32, T)>);
+pub(crate) struct Patch<T> {
+    items: Vec<(u32, T)>,
+    /// A bit for each number that is there or was, modulo 64: a search for one of the many that are not does without the list.
+    may_hold: u64,
+}
 
 impl<T> Default for Patch<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { items: Vec::new(), may_hold: 0 }
     }
 }
 
 impl<T> Patch<T> {
     #[inline]
     fn place(&self, number: u32) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&number, |&(number, _)| number)
+        self.items.binary_search_by_key(&number, |&(number, _)| number)
     }
 
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
-        self.place(number).ok().map(|place| &self.0[place].1)
+        if self.may_hold & bit(number) == 0 {
+            return None;
+        }
+        self.place(number).ok().map(|place| &self.items[place].1)
     }
 
     fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.place(number).ok().map(|place| &mut self.0[place].1)
+        self.place(number).ok().map(|place| &mut self.items[place].1)
     }
 
     pub(crate) fn insert(&mut self, number: u32, item: T) {
+        self.may_hold |= bit(number);
         match self.place(number) {
-            Ok(place) => self.0[place].1 = item,
+            Ok(place) => self.items[place].1 = item,
             Err(place) => {
-                if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(self.0.len() / 8 + 1);
+                if self.items.len() == self.items.capacity() {
+                    self.items.reserve_exact(self.items.len() / 8 + 1);
                 }
-                self.0.insert(place, (number, item));
+                self.items.insert(place, (number, item));
             }
         }
     }
 
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let place = self.place(number).ok()?;
-        let (_, item) = self.0.remove(place);
-        if self.0.is_empty() && self.0.capacity() > ENTRIES_KEPT {
-            self.0 = Vec::new();
+        let (_, item) = self.items.remove(place);
+        if self.items.is_empty() {
+            self.may_hold = 0;
+            if self.items.capacity() > ENTRIES_KEPT {
+                self.items = Vec::new();
+            }
         }
         Some(item)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        self.0.iter().map(|(number, item)| (*number, item))
+        self.items.iter().map(|(number, item)| (*number, item))
     }
 
     /// Gives up the room that is not needed.
     pub(crate) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+        self.items.shrink_to_fit();
+        self.may_hold = self.items.iter().fold(0, |bits, (number, _)| bits | bit(*number));
     }
+}
+
+#[inline]
+const fn bit(number: u32) -> u64 {
+    1 << (number % 64)
 }
 
 /// A table by slot in which what was never set is the default: with room for each slot, or only for those that are not.
@@ -163,6 +180,18 @@ pub(crate) fn push_tight<T>(queue: &mut VecDeque<T>, item: T) {
     queue.push_back(item);
 }
 
+/// Takes the first of such a queue. One that is empty begins anew at the front of its room, which so remains the same few lines of
+/// memory however often something passes through.
+#[inline]
+pub(crate) fn pop_tight<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let begins_anew = queue.len() == 1 && queue.capacity() > 1;
+    let item = queue.pop_front();
+    if begins_anew {
+        queue.clear();
+    }
+    item
+}
+
 /// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
 /// to copy it sixteen times while it grows is cheap against what brings the members.
 pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
@@ -207,6 +236,6 @@ mod tests {
             (0..1_000).for_each(|slot| table.set(slot, value));
         }
         let Sparse::Few(patch) = table else { panic!("it was made sparse") };
-        assert_eq!(patch.0.capacity(), 0);
+        assert_eq!(patch.items.capacity(), 0);
     }
 }

@@ -61,8 +61,13 @@ impl Timers {
         self.is_set(timer).then(|| self.deadlines[timer as usize])
     }
 
+    #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
-        ALL.into_iter().filter_map(|timer| self.deadline(timer)).min()
+        let set = |number: usize| self.set >> number & 1 != 0;
+        let earliest = self.deadlines.iter().enumerate().filter(|&(number, _)| set(number)).map(|(_, deadline)| deadline.as_nanos());
+        // At the end of all time a timer may be set to it.
+        let earliest = earliest.fold(u64::MAX, u64::min);
+        (self.set != 0).then(|| Instant::from_nanos(earliest))
     }
 
     /// Takes a timer that is due, in a fixed order: a probe's timeout is served before the end of its period.

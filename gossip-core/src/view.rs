@@ -1,5 +1,7 @@
 //! A membership that many nodes of one process begin with and share.
 
+mod index;
+
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -7,15 +9,16 @@ use core::hash::BuildHasher;
 use core::ops::RangeInclusive;
 
 use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 
 use crate::address::Address;
 use crate::config::ConfigError;
 use crate::member::Metadata;
 use crate::members::{Entry, Members, SELF, Slot, VersionedMetadata};
-use crate::node::{Node, Setup};
+use crate::node::{Node, Setup, lines_of};
 use crate::sync::sketch::{self, SYMBOLS_MAX, Symbol};
 use crate::sync::{self, BUCKET_BITS_MAX, BUCKETS_MAX, Digests};
+use index::Index;
 
 /// The full membership of a cluster, for nodes that know it from birth: see [`Node::with_view`](crate::Node::with_view).
 ///
@@ -104,7 +107,7 @@ pub(crate) struct View<A: Address> {
     pub(crate) live: Arc<[Slot]>,
     /// Slots without a member.
     pub(crate) holes: Vec<Slot>,
-    index: HashTable<Slot>,
+    index: Index,
     hasher: FixedState,
     metadata: HashMap<Slot, VersionedMetadata, FixedState>,
     metadata_len_max: usize,
@@ -153,7 +156,21 @@ impl<A: Address> View<A> {
     /// The slot that a member has as long as it is not forgotten.
     pub(crate) fn find(&self, addr: A::Stored) -> Option<Slot> {
         let hash = self.hasher.hash_one(addr);
-        self.index.find(hash, |&slot| self.entries[place_of(slot)].addr == addr).copied()
+        self.index.find(hash, |slot| self.entries[place_of(slot)].addr == addr)
+    }
+
+    /// Where [`find`](Self::find) will look first.
+    #[inline]
+    pub(crate) fn lines_of_search(&self, addr: A::Stored, line: &mut impl FnMut(*const u8)) {
+        line(self.index.home(self.hasher.hash_one(addr)));
+    }
+
+    /// And where the entry is at which it will look then.
+    #[inline]
+    pub(crate) fn lines_of_entry(&self, addr: A::Stored, line: &mut impl FnMut(*const u8)) {
+        if let Some(slot) = self.index.find(self.hasher.hash_one(addr), |_| true) {
+            lines_of(&raw const self.entries[place_of(slot)], line);
+        }
     }
 }
 
@@ -161,7 +178,7 @@ impl<A: Address> View<A> {
 struct Draft<A: Address> {
     entries: Vec<Entry<A>>,
     metadata: HashMap<Slot, VersionedMetadata, FixedState>,
-    index: HashTable<Slot>,
+    index: Index,
     hasher: FixedState,
     holes: BTreeSet<Slot>,
     /// What is otherwise than in the view before.
@@ -173,7 +190,7 @@ impl<A: Address> Draft<A> {
         Self {
             entries: Vec::new(),
             metadata: HashMap::with_hasher(FixedState::default()),
-            index: HashTable::new(),
+            index: Index::default(),
             hasher: FixedState::default(),
             holes: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -194,7 +211,7 @@ impl<A: Address> Draft<A> {
     fn add(&mut self, addr: A::Stored, incarnation: u32, metadata: Metadata<'_>) {
         let Self { entries, index, hasher, .. } = self;
         let hash = hasher.hash_one(addr);
-        if index.find(hash, |&slot| entries[place_of(slot)].addr == addr).is_some() {
+        if index.find(hash, |slot| entries[place_of(slot)].addr == addr).is_some() {
             return;
         }
         let slot = self.holes.pop_first().unwrap_or_else(|| slot_of(entries.len()));
@@ -202,7 +219,7 @@ impl<A: Address> Draft<A> {
             Some(entry) => *entry = Entry::alive(addr, incarnation, 0),
             None => entries.push(Entry::alive(addr, incarnation, 0)),
         }
-        index.insert_unique(hash, slot, |&slot| hasher.hash_one(entries[place_of(slot)].addr));
+        index.insert(hash, slot);
         self.touched.insert(slot);
         self.set_metadata(slot, metadata);
     }
@@ -224,9 +241,7 @@ impl<A: Address> Draft<A> {
         if entry.is_free() {
             return;
         }
-        if let Ok(found) = self.index.find_entry(self.hasher.hash_one(entry.addr), |&other| other == slot) {
-            found.remove();
-        }
+        self.index.remove(self.hasher.hash_one(entry.addr), slot);
         entry.free();
         self.metadata.remove(&slot);
         self.holes.insert(slot);

@@ -2,7 +2,7 @@
 //!
 //! No clock, no global generator and no order of hashes in here: everything is a function of a plan and a seed.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod chaos;
 pub mod checkers;
@@ -17,6 +17,7 @@ pub mod scale;
 
 mod addresses;
 mod host;
+mod prefetch;
 
 pub use addresses::{Addresses, HOSTS_MAX, NodeId};
 pub use cluster::{Action, Churn, Cluster, Host, Stats, Traffic};

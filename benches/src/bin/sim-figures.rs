@@ -1,4 +1,4 @@
-//! The simulator's speed, and how it stands beside what was stored: `sim-figures [--store] [hold|datagrams]`.
+//! The simulator's speed, and how it stands beside what was stored: `sim-figures [--store] [hold|datagrams] [N...]`.
 //!
 //! Processor time, medians of five. The baseline is `benches/baselines/sim.tsv`; on another machine, or one that does other work, its
 //! figures are no measure, but their ratios to each other are: so every figure is also told as a multiple of the reference heap's,
@@ -22,7 +22,8 @@ const ROUNDS: usize = 5;
 
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let wanted = |what: &str| !arguments.iter().any(|argument| !argument.starts_with('-') && argument != what);
+    let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|name| ["hold", "datagrams"].contains(name)).collect();
+    let wanted = |what: &str| names.is_empty() || names.contains(&what);
     let mut figures = BTreeMap::new();
     if wanted("hold") {
         for pending in [1_000, 100_000, 10_000_000] {
@@ -32,7 +33,8 @@ fn main() -> std::io::Result<()> {
         }
     }
     if wanted("datagrams") {
-        for size in [1_000, 10_000, 100_000] {
+        let sizes: Vec<u32> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+        for size in if sizes.is_empty() { vec![1_000, 10_000, 100_000] } else { sizes } {
             let [plain, ahead] = datagrams(size);
             figures.insert(format!("datagrams, N = {size}, nothing ahead"), plain);
             figures.insert(format!("datagrams, N = {size}"), ahead);
@@ -94,7 +96,7 @@ fn datagrams(size: u32) -> [f64; 2] {
     let span = Duration::from_nanos(100_000_000 * MESSAGES / u64::from(size));
     let mut rates = [const { Vec::new() }; 2];
     for _ in 0..ROUNDS {
-        for (rates, ahead) in rates.iter_mut().zip([0, 12]) {
+        for (rates, ahead) in rates.iter_mut().zip([false, true]) {
             cluster.set_look_ahead(ahead);
             let before = cluster.stats().delivered;
             let start = cpu_time();

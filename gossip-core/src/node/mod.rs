@@ -52,6 +52,7 @@ use crate::queries::Queries;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::Rumors;
+use crate::sparse::pop_tight;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
@@ -64,6 +65,8 @@ pub use setup::Setup;
 use sync::Sync;
 use transmit::Outgoing;
 use tree::Branches;
+pub use warm::Need;
+pub(crate) use warm::lines_of;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
@@ -95,14 +98,18 @@ enum Phase {
 /// most as many as one datagram has items, plus those of timers.
 ///
 /// # Layout
-/// In C's order, what every input needs in front, so that it takes few lines of memory next to each other: who drives many nodes
-/// waits for these.
+/// In C's order and on whole lines of memory: what every input needs, what a timer needs, and what is seldom needed, so that an input
+/// takes few lines next to each other. Who drives many nodes waits for these: see `warm`.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Node<A: Address> {
+    /// Members of whom something is still to be told. The first, for a driver that keeps an `Option<Node>`: of all fields the compiler
+    /// lets the first with as many values to spare tell whether there is a node, and that is to be where a driver looks in any case.
+    updates: Backlog,
     config: Arc<Config>,
-    /// When the last datagram of another node was accepted.
+    /// When the last datagram of another node was accepted, and how many were.
     heard: Instant,
+    accepted: u64,
     timers: Timers,
     phase: Phase,
     /// Whether a member that is not suspected owes the answer to a probe since then.
@@ -129,28 +136,27 @@ pub struct Node<A: Address> {
     #[cfg(feature = "keyring")]
     sealing: seal::Sealing<A>,
     members: Members<A>,
-    counters: Counts,
-    /// Members of whom something is still to be told.
-    updates: Backlog,
+
     rng: Rng,
     /// Reused, so that a draw of peers does not allocate.
     drawn: Vec<Slot>,
-
-    seeds: Vec<A>,
+    sync: Sync<A>,
+    /// Once this node was the head of one.
+    branches: Option<Box<Branches<A>>>,
     /// Unless it was never here before.
     acquaintances: Option<Box<Acquaintances<A>>>,
-    next_sequence: u64,
+
     probe: Option<Probe<A>>,
-    suspicions: BTreeMap<Slot, Suspicion<A>>,
     /// Numbers of the next ping, and of the last one for another.
     next_ping: u32,
     last_relay: u32,
     round_trips: RoundTrips,
     former: Former<A>,
+    counters: Counts,
+    suspicions: BTreeMap<Slot, Suspicion<A>>,
+    seeds: Vec<A>,
+    next_sequence: u64,
     brake: Brake,
-    sync: Sync<A>,
-    /// Once this node was the head of one.
-    branches: Option<Box<Branches<A>>>,
 }
 
 impl<A: Address> Node<A> {
@@ -197,8 +203,10 @@ impl<A: Address> Node<A> {
             part: 0,
             timers: Timers::default(),
             outgoing: Queue::new(),
-            events: VecDeque::new(),
+            // With room for one of each from birth on: next to what else the node has allocated.
+            events: VecDeque::with_capacity(1),
             counters: Counts::default(),
+            accepted: 0,
             #[cfg(feature = "keyring")]
             sealing: seal::Sealing::new(setup.session),
             drawn: Vec::new(),
@@ -243,7 +251,7 @@ impl<A: Address> Node<A> {
 
     /// The next thing that the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event<A>> {
-        self.events.pop_front()
+        pop_tight(&mut self.events)
     }
 
     /// When to call [`handle`](Self::handle) with [`Input::Timeout`], unless something else happens before. `None` when time
@@ -254,18 +262,20 @@ impl<A: Address> Node<A> {
         if self.phase == Phase::Left {
             return transmit;
         }
-        [
-            transmit,
-            self.timers.next(),
-            self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline),
-            self.rumors.next_expiry(),
-            self.queries.as_ref().and_then(|queries| queries.next_wake()),
-            self.tombstones.front().map(|&(forget, ..)| forget),
-            self.relays.iter().map(Relay::deadline).min(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let mut next = transmit;
+        // One after the other, rather than from a list of them: this is asked after every input.
+        let mut consider = |deadline: Option<Instant>| match (next, deadline) {
+            (Some(earlier), Some(deadline)) if earlier <= deadline => {}
+            (_, None) => {}
+            (_, deadline) => next = deadline,
+        };
+        consider(self.timers.next());
+        consider(self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline));
+        consider(self.rumors.next_expiry());
+        consider(self.queries.as_ref().and_then(|queries| queries.next_wake()));
+        consider(self.tombstones.front().map(|&(forget, ..)| forget));
+        self.relays.iter().for_each(|relay| consider(Some(relay.deadline())));
+        next
     }
 
     /// Starts the periodic timers at random phases, so that the nodes of a cluster do not beat together.

@@ -9,7 +9,8 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::transmit::Outgoing;
-use crate::sparse::push_tight;
+use super::warm::lines_of_queue;
+use crate::sparse::{pop_tight, push_tight};
 use crate::time::Instant;
 
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub(super) struct Queue<A> {
 type Rate = u32;
 
 impl<A> Queue<A> {
-    pub(super) const fn new() -> Self {
-        Self { first: None, rest: VecDeque::new(), paid: Instant::ZERO }
+    pub(super) fn new() -> Self {
+        Self { first: None, rest: VecDeque::with_capacity(1), paid: Instant::ZERO }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,6 +53,12 @@ impl<A> Queue<A> {
         self.first.iter().flat_map(|first| first.iter()).chain(&self.rest).any(of)
     }
 
+    /// Where the next message will be put.
+    #[inline]
+    pub(super) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        lines_of_queue(&self.rest, line);
+    }
+
     /// Gives up the room that is not needed.
     pub(super) fn shrink(&mut self) {
         self.first.take_if(|first| first.is_empty());
@@ -68,7 +75,7 @@ impl<A> Queue<A> {
         if self.due(rate).is_some_and(|due| due > now) {
             return None;
         }
-        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| self.rest.pop_front())
+        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| pop_tight(&mut self.rest))
     }
 
     /// A datagram was sent.
@@ -79,11 +86,14 @@ impl<A> Queue<A> {
     }
 
     /// When the next message may go, under a limit; what is past is now.
+    #[inline]
     pub(super) fn due(&self, rate: Rate) -> Option<Instant> {
+        if rate == 0 {
+            return None;
+        }
         // What is paid for ahead, beside the datagram itself.
         let ahead = interval(rate) * (rate / 4).saturating_sub(1);
         match (self.first.as_ref().is_none_or(|first| first.is_empty()), self.rest.is_empty()) {
-            _ if rate == 0 => None,
             (false, _) => Some(self.paid - ahead),
             (true, false) => Some(self.paid - ahead / 2),
             (true, true) => None,

@@ -81,7 +81,7 @@ impl<A: Address> Node<A> {
     /// What was dropped, refused, bounded and repaired so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters.total()
+        Counters { datagrams_accepted: self.accepted, ..self.counters.total() }
     }
 
     /// Lifeguard's local health score: 0 is healthy.

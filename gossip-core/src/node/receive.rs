@@ -71,7 +71,7 @@ impl<A: Address> Node<A> {
             return;
         }
         let Datagram { version, sender, message, items } = datagram;
-        self.counters.datagrams_accepted += 1;
+        self.accepted += 1;
         self.counters.add(u64::from(version > wire::VERSION), |cold| &mut cold.datagrams_newer_version);
         self.notice_silence(now);
         let leaves = matches!(message, Message::Leave);

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::LazyCell;
 
 use super::Node;
 use super::sync::{DIGESTS_LEN_MAX, SYMBOLS_PER_DATAGRAM_MAX};
@@ -298,7 +299,8 @@ impl<A: Address> Node<A> {
     /// events does not stop failure detection. One of them may be `there` already.
     fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool, there: Option<EventId<A>>) {
         let Self { config, updates, rumors, members, suspicions, .. } = self;
-        let situation = Situation::new(config, members, true);
+        // Only if there is anything to tell.
+        let situation = LazyCell::new(|| Situation::new(config, members, true));
         if with_rumors {
             let reserved = if updates.is_empty() { 0 } else { encoder.room() / 2 };
             rumors.offer(now, |rumor, told| {

@@ -1,65 +1,112 @@
 //! For drivers of many nodes: a node has grown cold when its turn comes, and waits for memory a dozen times on its way through
-//! an input. Reads that do not wait for each other are served side by side, and for several nodes at once.
+//! an input. Who knows what comes next can have the processor fetch what will be needed, for several nodes at once and without
+//! waiting. Here is told where that is; nothing here reads it. How to fetch it is the driver's business.
 
-use core::hint::black_box;
+use alloc::collections::VecDeque;
+use core::mem::{offset_of, size_of};
+use core::ops::Range;
 
 use super::Node;
 use crate::address::Address;
-use crate::members::SELF;
-use crate::timer::Timer;
+use crate::members::Members;
+
+/// Bytes of a line of memory.
+const LINE: usize = 64;
+
+/// What comes to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A datagram.
+    Datagram,
+    /// A command of the application.
+    Command,
+    /// A time that it named.
+    Timeout,
+}
 
 impl<A: Address> Node<A> {
-    /// Reads of the node itself what the next input will need, and changes nothing. The driver of many nodes calls this for the
-    /// next few, then [`warm_beyond`](Self::warm_beyond) for each, then handles their inputs.
+    /// Which bytes of a node the next input will need: one range or two.
+    #[must_use]
     #[inline]
-    pub fn warm(&self) {
-        let words = [
-            self.next_sequence,
-            self.heard.as_nanos(),
-            self.counters.datagrams_accepted,
-            self.counters.probes,
-            u64::from(self.last_relay),
-            u64::from(self.forwards),
-        ];
-        let lengths = [
-            self.seeds.len(),
-            usize::from(self.updates.is_empty()),
-            self.tombstones.len(),
-            self.relays.len(),
-            self.suspicions.len(),
-            self.suspicion_deadlines.len(),
-            self.outgoing.len(),
-            self.events.len(),
-            self.drawn.len(),
-            self.fresh.len(),
-        ];
-        let flags = [
-            self.probe.is_some(),
-            self.queries.is_some(),
-            self.coordinates.is_some(),
-            self.unanswered,
-            self.timers.is_set(Timer::Gossip),
-        ];
-        black_box((words, lengths, flags, self.members.warmth()));
+    pub const fn bytes_for(need: Need) -> [Range<usize>; 2] {
+        let members = offset_of!(Self, members);
+        match need {
+            Need::Timeout => [0..members + Members::<A>::DRAW_LEN, offset_of!(Self, rng)..offset_of!(Self, probe)],
+            Need::Datagram | Need::Command => [0..members + Members::<A>::FRONT_LEN, 0..0],
+        }
     }
 
-    /// Reads what the node refers to.
+    /// Tells `line` where that is to which the node itself refers and that the next input needs: one place in each line of memory. To be
+    /// called when the node itself is there, and changes nothing.
     #[inline]
-    pub fn warm_beyond(&self) {
-        black_box((self.members.entry(SELF).incarnation, self.members.peers().len(), self.rumors.next_expiry()));
+    pub fn lines_for(&self, need: Need, line: &mut impl FnMut(*const u8)) {
+        self.members.lines(line);
+        match need {
+            // Most that comes is for the application, and most that goes is an answer or a call.
+            Need::Datagram => lines_of_queue(&self.events, line),
+            Need::Timeout | Need::Command => self.outgoing.lines(line),
+        }
     }
+
+    /// The same for where the node looks up a member who sent it a datagram, or is to be sent one, if that is in a
+    /// [`SharedView`](crate::SharedView).
+    #[inline]
+    pub fn lines_of_search(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
+        if let Some(view) = self.members.view() {
+            view.lines_of_search((*peer).into(), line);
+        }
+    }
+
+    /// The same for what it finds there. To be called when that is there.
+    #[inline]
+    pub fn lines_of_entry(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
+        if let Some(view) = self.members.view() {
+            view.lines_of_entry((*peer).into(), line);
+        }
+    }
+}
+
+/// Where the next item of an empty queue will be put.
+#[inline]
+pub(super) fn lines_of_queue<T>(queue: &VecDeque<T>, line: &mut impl FnMut(*const u8)) {
+    let item = queue.as_slices().0.as_ptr();
+    if queue.capacity() > 0 {
+        lines_of(item, line);
+    }
+}
+
+/// Every line of an item, wherever it is.
+#[inline]
+pub(crate) fn lines_of<T>(item: *const T, line: &mut impl FnMut(*const u8)) {
+    let start = item.cast::<u8>();
+    (0..size_of::<T>()).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+    line(start.wrapping_add(size_of::<T>().max(1) - 1));
 }
 
 #[cfg(test)]
 mod tests {
-    use core::mem::size_of;
+    use alloc::vec::Vec;
+    use core::net::SocketAddr;
 
     use super::*;
 
     #[test]
-    fn a_node_is_not_much_longer_than_what_is_warmed() {
-        // A read for each line of memory: when the node grows, `warm` has to grow with it.
-        const READS: usize = 6 + 10 + 5 + 8;
-        assert!(size_of::<Node<core::net::SocketAddr>>().div_ceil(64) <= READS);
+    fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
+        let of_range = |bytes: &Range<usize>| bytes.end.div_ceil(LINE) - bytes.start / LINE;
+        let lines = |need| Node::<SocketAddr>::bytes_for(need).iter().map(of_range).sum::<usize>();
+        assert!(lines(Need::Datagram) <= 9, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Timeout) <= 13, "{}", lines(Need::Timeout));
+    }
+
+    #[test]
+    fn the_lines_of_a_queue_are_those_of_its_first_items() {
+        let lines = |capacity: usize| {
+            let queue = VecDeque::<[u8; 100]>::with_capacity(capacity);
+            let start = queue.as_slices().0.as_ptr() as usize;
+            let mut lines = Vec::new();
+            lines_of_queue(&queue, &mut |line| lines.push(line as usize - start));
+            lines
+        };
+        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64, 99].into(), [0, 64, 99].into()));
     }
 }

@@ -51,6 +51,7 @@
 //! bandwidth.
 
 mod action;
+mod ahead;
 mod churn;
 mod expect;
 mod memory;
@@ -122,6 +123,8 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     queue: Q,
 
     hot: Vec<Hot>,
+    /// At which addresses there ever was a host: so dense that it is always at hand.
+    there: Vec<bool>,
     nodes: Vec<Option<Node<A>>>,
     clocks: Vec<Clock>,
     troubles: Vec<Option<Box<Trouble>>>,
@@ -146,9 +149,7 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     /// How many loads and churns there were.
     loads: u32,
     churns: u32,
-    /// How many of the next happenings were looked after.
-    warmed: usize,
-    ahead: usize,
+    ahead: ahead::Ahead,
 
     stats: Stats,
     observer: O,
@@ -163,6 +164,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             seed,
             queue: Q::default(),
             hot: Vec::new(),
+            there: Vec::new(),
             nodes: Vec::new(),
             clocks: Vec::new(),
             troubles: Vec::new(),
@@ -181,8 +183,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             traffic: None,
             loads: 0,
             churns: 0,
-            warmed: 0,
-            ahead: run::AHEAD,
+            ahead: ahead::Ahead::new(),
             stats: Stats::default(),
             observer,
         }

@@ -10,9 +10,6 @@ use crate::host::{SKEWED, TROUBLED, UP};
 use crate::observe::Observer;
 use crate::queue::Queue;
 
-/// How many happenings are looked after before they come, unless [`Cluster::set_look_ahead`] says otherwise.
-pub(super) const AHEAD: usize = 12;
-
 /// Something that happens. In the queue it is one word: four bits of kind, 28 of host, 32 of argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happening {
@@ -104,12 +101,6 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.step_before(u64::MAX)
     }
 
-    /// How many of the next happenings are looked after before they come; 0 for none. It changes how long a run takes and nothing
-    /// else.
-    pub fn set_look_ahead(&mut self, happenings: usize) {
-        self.ahead = happenings;
-    }
-
     pub(super) fn push(&mut self, at: u64, happening: Happening) {
         self.queue.push(at, happening.pack());
     }
@@ -118,11 +109,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     fn step_before(&mut self, end: u64) -> bool {
         let Some(entry) = self.queue.pop(end) else { return false };
         self.now = entry.at;
-        if self.warmed == 0 {
-            self.look_ahead();
-        } else {
-            self.warmed -= 1;
-        }
+        self.look_ahead(entry);
         self.stats.happenings += 1;
         match Happening::unpack(entry.what) {
             Happening::Arrival { to, flight } => self.arrive(to, flight),
@@ -134,33 +121,6 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             Happening::Act { index } => self.on_action(index),
         }
         true
-    }
-
-    /// Reads what the next few happenings will need. A cluster of many is cold when a node's turn comes, and handling an input is
-    /// a chain of reads that wait for each other; these do not, so memory serves several at a time.
-    #[inline(never)]
-    fn look_ahead(&mut self) {
-        let upcoming = self.queue.upcoming();
-        let upcoming = &upcoming[..upcoming.len().min(self.ahead)];
-        self.warmed = upcoming.len();
-        let happenings = || upcoming.iter().map(|entry| Happening::unpack(entry.what));
-        let node = |id: NodeId| self.nodes.get(id as usize).and_then(Option::as_ref);
-        let host = |happening| match happening {
-            Happening::Arrival { to, .. } | Happening::Release { to, .. } => to,
-            Happening::Timer { id } | Happening::Traffic { id, .. } => id,
-            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => NodeId::MAX,
-        };
-        for happening in happenings() {
-            let id = host(happening);
-            std::hint::black_box(self.hot.get(id as usize).map(|hot| hot.flags));
-            if let Happening::Arrival { flight, .. } = happening {
-                std::hint::black_box(self.flights.get(flight).0);
-            }
-            if let Some(node) = node(id) {
-                node.warm();
-            }
-        }
-        happenings().filter_map(|happening| node(host(happening))).for_each(gossip_core::Node::warm_beyond);
     }
 
     /// The time that a node named may have come. The entry in the queue may be outdated; it may also be too early, since a

@@ -8,6 +8,7 @@ use gossip_core::{Command, CommandError, Config, Input, InputError, Node, Restor
 use super::{Cluster, nanos};
 use crate::addresses::{Addresses, HOSTS_MAX, NodeId};
 use crate::host::{Birth, Clock, DOUBLED, Hot, LEFT, Restart, SKEWED, StartOptions, TROUBLED, UP};
+use crate::prefetch;
 use crate::observe::{Handled, Lifecycle, Observer};
 use crate::queue::Queue;
 
@@ -91,6 +92,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.births[index] = Some(Box::new(birth));
         let clock = Clock::new(self.now, options.offset_ns, options.drift_ppm);
         self.clocks[index] = clock;
+        self.there[index] = true;
         self.hot[index] = Hot { address: options.twin_of.unwrap_or(id), ..Hot::VACANT };
         self.hot[index].set(SKEWED, !clock.is_right());
         if let Some(first) = options.twin_of {
@@ -206,7 +208,14 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Makes room for so many hosts: a run that knows how many there will be need not move them as they come.
     pub fn reserve(&mut self, hosts: usize) {
         if hosts > self.nodes.len() {
+            if hosts > self.nodes.capacity() {
+                self.nodes.reserve(hosts - self.nodes.len());
+                self.hot.reserve(hosts - self.hot.len());
+                prefetch::ask_for_large_pages(&self.nodes);
+                prefetch::ask_for_large_pages(&self.hot);
+            }
             self.hot.resize(hosts, Hot::VACANT);
+            self.there.resize(hosts, false);
             self.nodes.resize_with(hosts, || None);
             self.clocks.resize(hosts, Clock::RIGHT);
             self.troubles.resize_with(hosts, || None);

@@ -29,6 +29,17 @@ pub(super) struct Running {
     hosts: u32,
 }
 
+impl Running {
+    /// To whom a host sends at a time, if there is anybody else.
+    #[inline]
+    pub(super) fn target(&self, id: NodeId, at: u64) -> Option<NodeId> {
+        let others = self.hosts.checked_sub(1).filter(|&others| others > 0)?;
+        let word = mix(mix(self.seed.wrapping_add(at)) ^ u64::from(id));
+        let other = ((u128::from(word) * u128::from(others)) >> 64) as u32;
+        Some(other + u32::from(other >= id))
+    }
+}
+
 impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// From now on all hosts that there are now send messages, each to one of the others at random. What a node refuses to send
     /// (to somebody whom it does not know, for instance) is not sent. Another call replaces the load, `None` ends it.
@@ -58,10 +69,9 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         // That of an earlier load is outdated.
         let Some(running) = self.traffic.as_ref().filter(|_| load == self.loads) else { return };
         let next = self.now + running.every;
-        let word = mix(mix(running.seed.wrapping_add(self.now)) ^ u64::from(id));
-        if self.hot[id as usize].flags & (UP | LEFT) == UP && running.hosts > 1 {
-            let other = (u128::from(word) * u128::from(running.hosts - 1)) >> 64;
-            let to = A::of(other as u32 + u32::from(other as u32 >= id));
+        let target = running.target(id, self.now).filter(|_| self.hot[id as usize].flags & (UP | LEFT) == UP);
+        if let Some(target) = target {
+            let to = A::of(target);
             // Taken out for the time, since the node is the cluster's as well.
             let running = self.traffic.take();
             let payload = running.as_ref().map_or(&[][..], |running| &running.payload);

@@ -102,8 +102,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     }
 
     fn judge(&mut self, from: NodeId, to: A, len: usize) -> Fate {
-        let Some(to) = to.id().filter(|&to| self.hot.get(to as usize).is_some_and(|hot| hot.address != NodeId::MAX))
-        else {
+        let Some(to) = to.id().filter(|&to| self.there.get(to as usize).is_some_and(|&there| there)) else {
             return Fate::Dropped(Cause::Nobody);
         };
         let now = self.now;

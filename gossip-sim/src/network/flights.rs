@@ -2,6 +2,7 @@
 //! many as ever were under way at once have been.
 
 use crate::addresses::NodeId;
+use crate::prefetch;
 
 /// Lengths of places, each with a header in front of the bytes. What is longer has a place of its own length.
 const STRIDES: [usize; 3] = [128, 512, 2048];
@@ -74,6 +75,16 @@ impl Flights {
         let (from, len) = header.split_at(4);
         let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         (word(from), &room[..word(len) as usize])
+    }
+
+    /// Has the datagram at a place fetched, if it is a short one.
+    #[inline]
+    pub(crate) fn fetch(&self, flight: u32) {
+        if flight >> CLASS_SHIFT == 0 {
+            let slot = self.classes[0].at(flight);
+            prefetch::line(slot.as_ptr());
+            prefetch::line(slot.as_ptr().wrapping_add(STRIDES[0] / 2));
+        }
     }
 
     /// Gives a place back.

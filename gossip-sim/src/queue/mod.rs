@@ -34,9 +34,10 @@ pub trait Queue: Default {
         self.len() == 0
     }
 
-    /// Some of those that come next, as far as they are in order already: a hint for what to have at hand, nothing else.
-    fn upcoming(&self) -> &[Entry] {
-        &[]
+    /// The next of those that wait, behind the last one that this gave or the last that came: in the order in which they will come,
+    /// unless others come in between. A hint for what to have at hand: it changes nothing, and may end early or pass one over.
+    fn scout(&mut self) -> Option<Entry> {
+        None
     }
 }
 

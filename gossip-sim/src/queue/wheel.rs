@@ -40,6 +40,8 @@ pub struct Wheel {
     late: BinaryHeap<Reverse<(u64, u64, u64)>>,
     serial: u64,
     grain: u64,
+    /// How far was scouted: in which grain, and how many of its entries.
+    scouted: (u64, usize),
     levels: [Level; LEVELS],
     len: usize,
 }
@@ -59,6 +61,7 @@ impl Default for Wheel {
             late: BinaryHeap::new(),
             serial: 0,
             grain: 0,
+            scouted: (0, 0),
             levels: std::array::from_fn(|_| level()),
             len: 0,
         }
@@ -106,8 +109,22 @@ impl Queue for Wheel {
         self.len
     }
 
-    fn upcoming(&self) -> &[Entry] {
-        &self.run[self.head..]
+    #[inline]
+    fn scout(&mut self) -> Option<Entry> {
+        if self.scouted.0 <= self.grain {
+            let next = if self.scouted.0 == self.grain { self.scouted.1.max(self.head) } else { self.head };
+            self.scouted = (self.grain, next + 1);
+            if let Some(&entry) = self.run.get(next) {
+                return Some(entry);
+            }
+        } else {
+            let bucket = &self.levels[0].buckets[self.scouted.0 as usize % BUCKETS];
+            if let Some(&entry) = bucket.get(self.scouted.1) {
+                self.scouted.1 += 1;
+                return Some(entry);
+            }
+        }
+        self.scout_next_grain()
     }
 }
 
@@ -119,6 +136,20 @@ impl Wheel {
         let level = (63 - (grain ^ self.grain).leading_zeros()) / LEVEL_BITS;
         let bucket = (grain >> (level * LEVEL_BITS)) as usize % BUCKETS;
         self.levels[level as usize].put(bucket, entry);
+    }
+
+    /// The first entry of the next grain on the lowest level in which there is any.
+    fn scout_next_grain(&mut self) -> Option<Entry> {
+        let now = self.scouted.0 as usize % BUCKETS;
+        let Some(bucket) = self.levels[0].next_after(now) else {
+            self.scouted.1 -= usize::from(self.scouted.0 == self.grain);
+            return None;
+        };
+        self.scouted = (self.scouted.0 - now as u64 + bucket as u64, 1);
+        let bucket = &mut self.levels[0].buckets[bucket];
+        // What will come of this grain is sorted when it is taken: what was put in later is then put in between.
+        bucket.sort_by_key(|entry| entry.at);
+        bucket.first().copied()
     }
 
     /// Goes on to the next grain in which something is due, unless that begins after `until`. The run is empty.
