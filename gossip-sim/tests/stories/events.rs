@@ -9,7 +9,7 @@ use crate::{Cluster, converged, newcomer};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-fn strategies() -> [Config; 6] {
+fn strategies() -> [Config; 9] {
     let lan = Config::lan();
     [
         lan.clone(),
@@ -17,7 +17,10 @@ fn strategies() -> [Config; 6] {
         Config { strategy: Strategy::Push { fanout: Fanout::Fixed(3) }, ..lan.clone() },
         Config { strategy: Strategy::Pull { fanout: Fanout::Fixed(1) }, ..lan.clone() },
         Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..lan.clone() },
-        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: false, ..lan },
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: false, ..lan.clone() },
+        Config { strategy: Strategy::MedianCounter { fanout: Fanout::Fixed(1) }, idle_calls: true, ..lan.clone() },
+        Config { strategy: Strategy::MedianCounter { fanout: Fanout::Fixed(2) }, idle_calls: false, ..lan.clone() },
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Aging }, ..lan },
     ]
 }
 
@@ -151,8 +154,8 @@ fn where_a_head_is_silent_another_is_tried_and_the_rounds_mend_the_rest() {
 }
 
 #[test]
-fn a_heavy_tail_and_a_growing_fanout_tell_everybody() {
-    for fanout in [Fanout::Growing, Fanout::HeavyTail { beta_hundredths: 220 }] {
+fn a_heavy_tail_a_growing_and_an_aging_fanout_tell_everybody() {
+    for fanout in [Fanout::Growing, Fanout::Aging, Fanout::HeavyTail { beta_hundredths: 220 }] {
         let config = Config { strategy: Strategy::PushPull { fanout }, idle_calls: true, ..Config::lan() };
         let mut cluster = converged(21, &config, 150);
         cluster.run_for(S(5));
