@@ -37,8 +37,11 @@ impl Default for Link {
 /// a few bytes left would cost a look at the whole backlog.
 pub(crate) const SKIPS_MAX: u8 = 8;
 
-/// What is many for a list in order of which each newcomer moves a part.
-const MANY: u32 = 4096;
+/// What is many for a list in order, of which each newcomer moves a part: so large a share of the table, but no fewer and no more
+/// than these.
+const MANY_SHARE: usize = 16;
+const MANY_MIN: usize = 64;
+const MANY: usize = 4096;
 
 /// Transmissions from which on no more are counted.
 pub(crate) const LIMIT_MAX: u8 = IDLE - 1;
@@ -154,10 +157,12 @@ impl Backlog {
         })
     }
 
-    /// The same with other slots, in which those for which there is none are left out. Only what is queued takes room, unless that
-    /// is much.
-    pub(crate) fn moved(&self, slot_of: impl Fn(u32) -> Option<u32>) -> Self {
-        let mut moved = if self.len < MANY { Self::of_few() } else { Self::default() };
+    /// The same with other slots of a table of `slots`, in which those for which there is none are left out. Only what is queued
+    /// takes room, unless that is much: a list in order is then slow to make and to search.
+    pub(crate) fn moved(&self, slots: usize, slot_of: impl Fn(u32) -> Option<u32>) -> Self {
+        let few = (self.len as usize) < (slots / MANY_SHARE).clamp(MANY_MIN, MANY);
+        let mut moved = if few { Self::of_few() } else { Self::default() };
+        moved.links.reserve(slots);
         for (slot, sent) in self.iter() {
             if let Some(slot) = slot_of(slot) {
                 moved.push_back(slot, sent);

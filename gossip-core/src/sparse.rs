@@ -230,6 +230,22 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_may_be_there_is_looked_for_and_one_that_went_is_not_found() {
+        let mut patch = Patch::default();
+        // The same bit for all three.
+        for number in [7, 71, 135] {
+            patch.insert(number, number);
+        }
+        assert_eq!((patch.get(7), patch.get(71), patch.get(199), patch.get(8)), (Some(&7), Some(&71), None, None));
+        patch.remove(71);
+        assert_eq!((patch.get(71), patch.get(135)), (None, Some(&135)));
+        patch.insert(8, 8);
+        patch.remove(8);
+        patch.shrink();
+        assert_eq!((patch.may_hold, patch.get(135)), (1 << 7, Some(&135)));
+    }
+
+    #[test]
     fn what_is_as_it_was_takes_no_room() {
         let mut table = Sparse::of_few();
         for value in [7, 0] {

@@ -64,7 +64,12 @@ impl Timers {
     #[inline]
     pub(crate) fn next(&self) -> Option<Instant> {
         let set = |number: usize| self.set >> number & 1 != 0;
-        let earliest = self.deadlines.iter().enumerate().filter(|&(number, _)| set(number)).map(|(_, deadline)| deadline.as_nanos());
+        let earliest = self
+            .deadlines
+            .iter()
+            .enumerate()
+            .filter(|&(number, _)| set(number))
+            .map(|(_, deadline)| deadline.as_nanos());
         // At the end of all time a timer may be set to it.
         let earliest = earliest.fold(u64::MAX, u64::min);
         (self.set != 0).then(|| Instant::from_nanos(earliest))

@@ -22,7 +22,8 @@ const ROUNDS: usize = 5;
 
 fn main() -> std::io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|name| ["hold", "datagrams"].contains(name)).collect();
+    let names: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|name| ["hold", "datagrams"].contains(name)).collect();
     let wanted = |what: &str| names.is_empty() || names.contains(&what);
     let mut figures = BTreeMap::new();
     if wanted("hold") {

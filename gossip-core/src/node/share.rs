@@ -34,7 +34,7 @@ impl<A: Address> Node<A> {
         self.tombstones.retain(|&(_, slot, incarnation)| holds(slot, incarnation));
         let moved = self.members.rebase(&view.inner());
         let slot_of = |slot: Slot| moved.slot(slot);
-        self.updates = self.updates.moved(slot_of);
+        self.updates = self.updates.moved(self.members.len(), slot_of);
         for (_, slot, _) in &mut self.tombstones {
             *slot = slot_of(*slot).unwrap_or(*slot);
         }

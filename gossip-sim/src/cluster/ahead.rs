@@ -156,7 +156,8 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     #[inline]
     fn fetch_peer(&self, happening: Happening, at: u64) {
         let Some(peer) = self.peer(happening, at) else { return };
-        let (Happening::Arrival { to: id, .. } | Happening::Release { to: id, .. } | Happening::Traffic { id, .. }) = happening
+        let (Happening::Arrival { to: id, .. } | Happening::Release { to: id, .. } | Happening::Traffic { id, .. }) =
+            happening
         else {
             return;
         };

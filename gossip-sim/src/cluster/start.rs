@@ -8,8 +8,8 @@ use gossip_core::{Command, CommandError, Config, Input, InputError, Node, Restor
 use super::{Cluster, nanos};
 use crate::addresses::{Addresses, HOSTS_MAX, NodeId};
 use crate::host::{Birth, Clock, DOUBLED, Hot, LEFT, Restart, SKEWED, StartOptions, TROUBLED, UP};
-use crate::prefetch;
 use crate::observe::{Handled, Lifecycle, Observer};
+use crate::prefetch;
 use crate::queue::Queue;
 
 impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
