@@ -86,8 +86,12 @@ conduct() {
 host=$(rustc -vV | sed -n 's/^host: //p')
 bin=${CARGO_TARGET_DIR:-$root/target}/$host/release
 step 'build'
-RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
-    -p gossip-node -p master -p analysis -p gossip-sim --bins >&2
+# The two sets of packages that run.sh builds: others would be compiled with other features, and so once more.
+for packages in '-p gossip-sim -p analysis' '-p gossip-node -p master -p analysis'; do
+    # shellcheck disable=SC2086
+    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
+        $packages --bins >&2
+done
 
 step 'kernel: every strategy to 10^18 nodes, or as far as it can be played'
 mkdir -p -- "$out/kernel"

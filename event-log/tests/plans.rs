@@ -210,7 +210,7 @@ fn wrong_sections_are_refused_at_their_line() {
             ),
             (
                 "[protocol]\nfanout = 300",
-                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 1 to 64, \"growing\" or { heavy-tail = 2.5 }",
+                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 1 to 64, \"growing\", \"aging\" or { heavy-tail = 2.5 }",
             ),
             ("[protocol]\ngossip_interval = \"0s\"", "plan.toml:6: protocol: gossip_interval must be 1 ms to 1 day"),
             (
@@ -447,7 +447,11 @@ fn backends_print_as_they_are_written() {
 
 /// The plans of the repository.
 fn own_plans() -> Vec<(PathBuf, Plan)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments/plans");
+    plans_in("../experiments/plans")
+}
+
+fn plans_in(folder: &str) -> Vec<(PathBuf, Plan)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
         .expect("the plans' folder")
         .map(|entry| entry.expect("an entry of the folder").path())
@@ -558,6 +562,8 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
             "leave",
             "loss",
             "mixed",
+            "peers-idle",
+            "peers-join",
             "peers",
             "quick",
             "reality-eager",
@@ -570,7 +576,23 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
     for (path, plan) in &plans {
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(plan.name.as_str()), "{}", path.display());
         assert!(plan.question.ends_with('?'), "{}: its question is {:?}", path.display(), plan.question);
-        assert!(plan.events.count >= 20, "{}: too few events for a band of 10 to 90 %", path.display());
+        // Those two ask what joining and idleness cost.
+        let enough = plan.events.count >= 20 || ["peers-idle", "peers-join"].contains(&plan.name.as_str());
+        assert!(enough, "{}: too few events for a band of 10 to 90 %", path.display());
+    }
+}
+
+#[test]
+fn the_plans_of_the_answer_have_the_events_that_their_tests_need() {
+    let plans = plans_in("../experiments/plans/answer");
+    assert!(plans.len() >= 20, "a plan without and one with loss for each strategy, and those in virtual time");
+    for (path, plan) in &plans {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+        assert_eq!(plan.name, format!("answer-{stem}"), "{}", path.display());
+        assert!(plan.question.ends_with('?'), "{}: its question is {:?}", path.display(), plan.question);
+        let simulated = stem.ends_with("-sim");
+        assert!(plan.events.count >= if simulated { 20 } else { 100 }, "{}", path.display());
+        assert_eq!(plan.settings.len(), if stem.ends_with("-loss") { 2 } else { 1 }, "{}", path.display());
     }
 }
 
