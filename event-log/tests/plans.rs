@@ -210,7 +210,7 @@ fn wrong_sections_are_refused_at_their_line() {
             ),
             (
                 "[protocol]\nfanout = 300",
-                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 1 to 64, \"growing\", \"aging\" or { heavy-tail = 2.5 }",
+                "plan.toml:6: fanout = 300: integer `300`, expected a whole number from 1 to 64, \"growing\", \"logarithmic\", \"aging\" or { heavy-tail = 2.5 }",
             ),
             ("[protocol]\ngossip_interval = \"0s\"", "plan.toml:6: protocol: gossip_interval must be 1 ms to 1 day"),
             (

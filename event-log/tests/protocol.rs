@@ -9,7 +9,7 @@ const KEYS: [(&str, &str, &str); 40] = [
     ("cluster", "\"other\"", "cluster"),
     ("gossip_interval", "\"123ms\"", "gossip_interval"),
     ("aligned_rounds", "true", "aligned_rounds"),
-    ("strategy", "\"eager\"", "strategy"),
+    ("strategy", "\"push\"", "strategy"),
     ("fanout", "9", "strategy"),
     ("split_max", "9", "strategy"),
     ("idle_calls", "true", "idle_calls"),

@@ -237,7 +237,7 @@ impl Config {
             cluster: ClusterTag(0),
             gossip_interval: Duration::from_millis(200),
             aligned_rounds: false,
-            strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) },
+            strategy: Strategy::Eager { fanout: Fanout::Logarithmic },
             idle_calls: false,
             forwards_max: 64,
             retransmit_multiplier: 4,

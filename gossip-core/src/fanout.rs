@@ -17,6 +17,11 @@ pub enum Fanout {
     /// 1 + 2k a round informs N nodes in log₂ log₂ N rounds, and no node has more to do than others. Robust against loss. Costs k(N)
     /// datagrams per call round.
     Growing,
+    /// k(N) = ⌈ln N + 1⌉: 6 at 100 members, 8 at 1,000, 11 at 10,000, 15 at a million. Told on by everybody once to ln N + c others, an event
+    /// reaches all N with probability e^(−e^(−c)), and all but e^c on average (Kermarrec, Massoulié, Ganesh, *Probabilistic Reliable
+    /// Dissemination in Large-Scale Systems*, IEEE TPDS 14(3), 2003): the law for [`Strategy::Eager`](crate::Strategy::Eager), under which it leaves next to
+    /// nobody to the rounds. In rounds, time grows like log N / log log N.
+    Logarithmic,
     /// As many calls as the events that a node still tells have got old: k(a) = 2^a at an age of a gossip intervals, at most √N and 64, and no
     /// more than an event is told in all. Growth by 1 + 2^(a+1) a round informs N nodes in about √(2·log₂ N) rounds (Ω(log N / log(1 + Δ))
     /// is the least where nobody reaches more than Δ in a round), without knowing N: the first rounds cost one call, and who has nothing to tell
@@ -46,6 +51,7 @@ impl Fanout {
         match self {
             Self::Fixed(fanout) => fanout.into(),
             Self::Growing => grown(members),
+            Self::Logarithmic => covering(members),
             Self::Aging => 1,
             Self::HeavyTail { beta_hundredths } => drawn(exponent(beta_hundredths), member_identity(local))
                 .min(greatest(exponent(beta_hundredths), members)),
@@ -58,6 +64,7 @@ impl Fanout {
         match self {
             Self::Fixed(fanout) => fanout.into(),
             Self::Growing => grown(members),
+            Self::Logarithmic => covering(members),
             Self::Aging => aged_max(members),
             Self::HeavyTail { beta_hundredths } => greatest(exponent(beta_hundredths), members),
         }
@@ -66,7 +73,7 @@ impl Fanout {
     pub(crate) fn is_valid(self) -> bool {
         match self {
             Self::Fixed(fanout) => (1..=64).contains(&fanout),
-            Self::Growing | Self::Aging => true,
+            Self::Growing | Self::Logarithmic | Self::Aging => true,
             Self::HeavyTail { beta_hundredths } => (150..=1000).contains(&beta_hundredths),
         }
     }
@@ -80,6 +87,10 @@ fn grown(members: u32) -> u32 {
     let log = libm::log2(f64::from(members));
     let growth = libm::exp2(log / libm::log2(log));
     (libm::ceil((growth - 1.0) / 2.0) as u32).max(1)
+}
+
+fn covering(members: u32) -> u32 {
+    libm::ceil(libm::log(f64::from(members.max(1))) + 1.0) as u32
 }
 
 /// The calls of [`Fanout::Aging`] for an event that is `age` rounds old, in a cluster of `members`.
@@ -131,6 +142,16 @@ mod tests {
     }
 
     #[test]
+    fn the_logarithmic_fanout_is_one_more_than_the_logarithm() {
+        for (members, calls) in
+            [(0, 1), (1, 1), (2, 2), (7, 3), (8, 4), (100, 6), (150, 7), (1_000, 8), (1_000_000, 15)]
+        {
+            assert_eq!(Fanout::Logarithmic.calls(&0_u16, members), calls, "{members} members");
+        }
+        assert_eq!(Fanout::Logarithmic.calls_max(u32::MAX), 24);
+    }
+
+    #[test]
     fn a_heavy_tail_has_the_frequencies_of_its_law_and_stays_for_life() {
         let law = Fanout::HeavyTail { beta_hundredths: 250 };
         let fanouts: std::vec::Vec<u32> = (0..60_000_u16).map(|local| law.calls(&local, 1_000_000)).collect();
@@ -169,6 +190,7 @@ mod tests {
             Fanout::Fixed(1),
             Fanout::Fixed(64),
             Fanout::Growing,
+            Fanout::Logarithmic,
             Fanout::Aging,
             Fanout::HeavyTail { beta_hundredths: 150 },
         ] {

@@ -37,7 +37,10 @@ fn plain(value: &str) -> String {
         Some(digits) => number(digits, 1.0),
         None => value.strip_suffix('s').and_then(|digits| number(digits, 1_000.0)),
     };
-    span(unwrapped).unwrap_or_else(|| unwrapped.replace(" { fanout: Fixed(", " ").replace(") }", ""))
+    span(unwrapped).unwrap_or_else(|| {
+        let law = unwrapped.replace(" { fanout: Fixed(", " ").replace(" { fanout: ", " ");
+        law.trim_end_matches(" }").trim_end_matches(')').to_owned()
+    })
 }
 
 #[test]

@@ -204,6 +204,7 @@ fn strategy(experiment: &Experiment) -> String {
     match config.strategy.fanout() {
         Fanout::Fixed(fanout) => format!("{name} {fanout}"),
         Fanout::Growing => format!("{name}, growing"),
+        Fanout::Logarithmic => format!("{name}, logarithmic"),
         Fanout::Aging => format!("{name}, aging"),
         Fanout::HeavyTail { .. } => format!("{name}, heavy tail"),
     }

@@ -257,7 +257,9 @@ pub fn trade_off(costs: &[Cost], nodes: f64, price: Price) -> Result<Figure, Plo
                 })
             };
             let around = |step: i32| [(x + 18, y - 13 * step), (x + 18, y + 13 * step), (x - 18 - wide, y - 13 * step)];
-            let mut near = (0..30).flat_map(around).filter(|&(label_x, _)| label_x > 110);
+            let right = rest.dim_in_pixel().0 as i32 - 10;
+            let inside = |&(label_x, _): &(i32, i32)| label_x > 125 && label_x + wide < right;
+            let mut near = (0..30).flat_map(around).filter(inside);
             let (label_x, label_y) = near.find(free).unwrap_or((x + 18, y));
             taken.push((label_x, label_y, wide));
             if (label_y - y).abs() > 13 {

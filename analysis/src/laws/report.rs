@@ -56,10 +56,11 @@ pub fn report(studies: &[Study]) -> Result<Report, PlotError> {
         }
     }
     blocks.push(Block::Heading(2, "The end phase by itself".to_owned()));
+    // Push-pull at every loss, and its halves.
     let ended: Vec<&Study> = shown
         .iter()
         .copied()
-        .filter(|study| study.end.points.len() > 2 && study.series.strategy.starts_with("pu"))
+        .filter(|study| study.end.points.len() > 2 && END_PHASE.contains(&study.series.strategy.as_str()))
         .collect();
     if !ended.is_empty() {
         blocks.push(Block::Figure(end_phase(&ended[..ended.len().min(LINES_MAX)])?));
@@ -94,6 +95,9 @@ pub fn report(studies: &[Study]) -> Result<Report, PlotError> {
     }
     Ok(Report { title: "How rounds grow with N".to_owned(), blocks })
 }
+
+/// The strategies of which the end phase is shown.
+const END_PHASE: [&str; 3] = ["push-pull, k=1", "pull, k=1", "push, k=1"];
 
 /// More lines than the palette has colours cannot be told apart.
 const LINES_MAX: usize = 8;

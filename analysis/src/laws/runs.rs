@@ -90,7 +90,9 @@ impl Series {
     /// Strategy and loss in words.
     #[must_use]
     pub fn title(&self) -> String {
-        if self.loss == 0.0 { self.strategy.clone() } else { format!("{}, p={}", self.strategy, self.loss) }
+        // As plans call it; not every font has the root.
+        let strategy = self.strategy.replace("√-", "sqrt-");
+        if self.loss == 0.0 { strategy } else { format!("{strategy}, p={}", self.loss) }
     }
 }
 

@@ -257,7 +257,7 @@ impl<'a> Cluster<'a> {
     fn new(model: Model, calls: &'a [u32], starts: &[(f64, usize)], rng: &mut impl Rng) -> Self {
         let size = calls.len();
         let digits = (size as f64 + 1.0).log10().ceil() as u32;
-        let fixed = matches!(model.fanout, Fanout::Fixed(_));
+        let fixed = matches!(model.fanout, Fanout::Fixed(_) | Fanout::Logarithmic);
         let node = Node { opened: f64::NEG_INFINITY, failed: false, forwards: model.forwards_max };
         let mut cluster = Self {
             model,

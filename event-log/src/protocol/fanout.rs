@@ -7,11 +7,12 @@ use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A law of fan-outs: `3`, `"growing"`, `"aging"` or `{ heavy-tail = 2.5 }`.
+/// A law of fan-outs: `3`, `"growing"`, `"logarithmic"`, `"aging"` or `{ heavy-tail = 2.5 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FanoutLaw(pub Fanout);
 
 const GROWING: &str = "growing";
+const LOGARITHMIC: &str = "logarithmic";
 const AGING: &str = "aging";
 const HEAVY_TAIL: &str = "heavy-tail";
 
@@ -22,7 +23,10 @@ impl<'de> Visitor<'de> for Law {
     type Value = Fanout;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a whole number from 1 to 64, \"{GROWING}\", \"{AGING}\" or {{ {HEAVY_TAIL} = 2.5 }}")
+        write!(
+            f,
+            "a whole number from 1 to 64, \"{GROWING}\", \"{LOGARITHMIC}\", \"{AGING}\" or {{ {HEAVY_TAIL} = 2.5 }}"
+        )
     }
 
     fn visit_u64<E: Error>(self, fanout: u64) -> Result<Fanout, E> {
@@ -38,6 +42,7 @@ impl<'de> Visitor<'de> for Law {
     fn visit_str<E: Error>(self, name: &str) -> Result<Fanout, E> {
         match name {
             GROWING => Ok(Fanout::Growing),
+            LOGARITHMIC => Ok(Fanout::Logarithmic),
             AGING => Ok(Fanout::Aging),
             _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
         }
@@ -74,6 +79,7 @@ impl Serialize for FanoutLaw {
         match self.0 {
             Fanout::Fixed(fanout) => serializer.serialize_u8(fanout),
             Fanout::Growing => serializer.serialize_str(GROWING),
+            Fanout::Logarithmic => serializer.serialize_str(LOGARITHMIC),
             Fanout::Aging => serializer.serialize_str(AGING),
             Fanout::HeavyTail { beta_hundredths } => {
                 let mut map = serializer.serialize_map(Some(1))?;
@@ -89,6 +95,7 @@ impl fmt::Display for FanoutLaw {
         match self.0 {
             Fanout::Fixed(fanout) => write!(f, "{fanout}"),
             Fanout::Growing => f.write_str(GROWING),
+            Fanout::Logarithmic => f.write_str(LOGARITHMIC),
             Fanout::Aging => f.write_str(AGING),
             Fanout::HeavyTail { beta_hundredths } => {
                 write!(f, "heavy tail, β = {}", f64::from(beta_hundredths) / 100.0)
@@ -111,6 +118,7 @@ mod tests {
         for (law, form) in [
             (Fanout::Fixed(3), "fanout = 3\n"),
             (Fanout::Growing, "fanout = \"growing\"\n"),
+            (Fanout::Logarithmic, "fanout = \"logarithmic\"\n"),
             (Fanout::Aging, "fanout = \"aging\"\n"),
             (Fanout::HeavyTail { beta_hundredths: 250 }, "[fanout]\nheavy-tail = 2.5\n"),
             (Fanout::HeavyTail { beta_hundredths: 229 }, "[fanout]\nheavy-tail = 2.29\n"),
@@ -126,7 +134,7 @@ mod tests {
         for (form, words) in [
             ("fanout = 300", "a whole number from 1 to 64"),
             ("fanout = -1", "a whole number from 1 to 64"),
-            ("fanout = \"much\"", "\"growing\", \"aging\""),
+            ("fanout = \"much\"", "\"growing\", \"logarithmic\", \"aging\""),
             ("fanout = { tail = 2.5 }", "heavy-tail"),
             ("fanout = { heavy-tail = 2.5, cap = 3 }", "unknown field `cap`"),
             ("fanout = { heavy-tail = 2.505 }", "hundredths"),

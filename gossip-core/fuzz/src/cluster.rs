@@ -28,7 +28,8 @@ pub fn run(data: &[u8]) {
     let size = u16::from(script.u8() % 3) + 2;
     let fanout = match script.u8() {
         fixed @ 0..240 => Fanout::Fixed(fixed % 2 + 1),
-        240..244 => Fanout::Growing,
+        240..242 => Fanout::Growing,
+        242..244 => Fanout::Logarithmic,
         244..248 => Fanout::Aging,
         tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
     };

@@ -498,7 +498,8 @@ const SPANS: [Duration; 12] = [
 fn config(script: &mut Script<'_>) -> Config {
     let fanout = match script.u8() {
         fixed @ 0..240 => Fanout::Fixed(fixed % 4 + 1),
-        240..244 => Fanout::Growing,
+        240..242 => Fanout::Growing,
+        242..244 => Fanout::Logarithmic,
         244..248 => Fanout::Aging,
         tail => Fanout::HeavyTail { beta_hundredths: 150 + 25 * (u16::from(tail) - 248) },
     };

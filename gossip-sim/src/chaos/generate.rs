@@ -60,7 +60,8 @@ fn size(draw: &mut Draw) -> u32 {
 
 /// Mostly a few calls, now and then one of the other laws.
 fn fanout(draw: &mut Draw) -> Fanout {
-    match draw.below(11) {
+    match draw.below(12) {
+        11 => Fanout::Logarithmic,
         10 => Fanout::Aging,
         0 => Fanout::Growing,
         1 => Fanout::HeavyTail { beta_hundredths: draw.between(150, 350) as u16 },
@@ -400,7 +401,7 @@ mod tests {
         let names: BTreeSet<&str> = plans.iter().flat_map(|plan| &plan.acts).map(|act| act.what.name()).collect();
         assert_eq!(names.len(), 29, "{names:?}");
         let strategies: BTreeSet<_> = plans.iter().map(|plan| plan.protocol.strategy.map(|name| name as u8)).collect();
-        assert_eq!(strategies.len(), 5);
+        assert_eq!(strategies.len(), 6);
         assert!(plans.iter().any(|plan| plan.nodes == 3) && plans.iter().any(|plan| plan.nodes > 30));
         assert!(plans.iter().any(|plan| plan.key > 0) && plans.iter().any(|plan| plan.key == 0));
     }

@@ -168,7 +168,7 @@ impl Strategy {
             Self::Push { .. } | Self::Pull { .. } | Self::PushPull { .. } | Self::Eager { .. } => {}
         }
         match self.fanout() {
-            Fanout::Fixed(_) | Fanout::Aging => told.times < situation.transmissions,
+            Fanout::Fixed(_) | Fanout::Logarithmic | Fanout::Aging => told.times < situation.transmissions,
             // A number of times would be over in one round at a node that makes many calls: λ rounds.
             Fanout::Growing | Fanout::HeavyTail { .. } => {
                 let rounds = u32::from(situation.config.retransmit_multiplier);
