@@ -24,11 +24,13 @@ pub enum Fanout {
     Logarithmic,
     /// As many calls as the events that a node still tells have got old: k(a) = 2^a at an age of a gossip intervals, at most √N and 64, and no
     /// more than an event is told in all. Growth by 1 + 2^(a+1) a round informs N nodes in about √(2·log₂ N) rounds (Ω(log N / log(1 + Δ))
-    /// is the least where nobody reaches more than Δ in a round), without knowing N: the first rounds cost one call, and who has nothing to tell
+    /// is the least where nobody reaches more than Δ in a round), while the caps are not reached, and Θ(log N) rounds beyond: from some 10⁷ members on, or
+    /// sooner where λ·⌈log10(N + 1)⌉ is less than 64. The first rounds cost one call, and who has nothing to tell
     /// makes one. The age travels with an event, so nodes agree about it without a clock, but
     /// for the time on the wire, which is not in it. An event that all should know by now, and late
     /// learners of it, are called for once a round. Robust against loss. Costs as many copies as a fixed fan-out, in fewer rounds,
-    /// each with more datagrams at once. Under [`Strategy::Eager`](crate::Strategy::Eager) an event is told on to one.
+    /// each with more datagrams at once. Under [`Strategy::Eager`](crate::Strategy::Eager) an event is told on to one; under `Pull` and `MedianCounter` a round is
+    /// one call.
     Aging,
     /// A fan-out per node for life, drawn by a power law from the hash of its address: P(C ≥ x) ≈ x^−(β−1), at most
     /// N^(1/(β−1)). For 2 < β < 3 push-pull informs N nodes in Θ(log log N) rounds at a constant mean fan-out (Panagiotou, Pourmiri,

@@ -14,7 +14,7 @@ use event_log::protocol::{Fanout, Strategy};
 use crate::load::{Experiment, Nanos, Run};
 use crate::metrics::RunMetrics;
 use crate::metrics::times::{SHARES, Summary, summarise};
-use crate::stats::{median, rng};
+use crate::stats::{Interval, median, percentile_interval, rng};
 use crate::study::calls;
 use crate::theory;
 use crate::theory::phases::How;
@@ -88,6 +88,8 @@ pub struct Test {
     pub measured: Summary,
     /// Median over the model's clusters of their medians.
     pub model: f64,
+    /// The middle 95 % of those.
+    pub model_interval: Interval,
     /// χ² of the run's events over the model's bins, and the bins.
     pub chi2: f64,
     /// Bins.
@@ -232,8 +234,10 @@ fn tests(experiment: &Experiment, run: &Run, metrics: &RunMetrics) -> Result<Vec
         let label = format!("{label}/{}", quantity.name());
         let measured = summarise(&observed, experiment.manifest.seed, &label)?;
         let (chi2, bins, p) = chi_square(&observed, &expected)?;
-        let medians: Vec<f64> = expected.iter().filter_map(|cluster| median(cluster)).collect();
-        Some(Test { quantity, measured, model: median(&medians)?, chi2, bins, p })
+        let mut medians: Vec<f64> = expected.iter().filter_map(|cluster| median(cluster)).collect();
+        medians.sort_unstable_by(f64::total_cmp);
+        let (model, model_interval) = (median(&medians)?, percentile_interval(&medians)?);
+        Some(Test { quantity, measured, model, model_interval, chi2, bins, p })
     };
     Ok(Quantity::of_strategy(model.how).iter().filter_map(|quantity| one(*quantity)).collect())
 }
@@ -255,6 +259,8 @@ fn starts(experiment: &Experiment, run: &Run, size: usize) -> Vec<(f64, usize)> 
 #[must_use]
 pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize, f64)> {
     let mut pooled: Vec<f64> = clusters.iter().flatten().copied().collect();
+    // A mean of what was never reached says nothing.
+    let finite = pooled.iter().chain(observed).all(|value| value.is_finite());
     pooled.sort_unstable_by(f64::total_cmp);
     let (total, n) = (pooled.len() as f64, observed.len() as f64);
     let below = |bound: f64| pooled.partition_point(|value| *value <= bound) as f64 / total;
@@ -279,7 +285,7 @@ pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize
         let centre = mean(&pooled);
         let distance = |sample: &[f64]| (mean(sample) - centre).powi(2);
         let value = distance(observed);
-        return (!pooled.is_empty()).then(|| (value, 1, as_far(value, &distance)));
+        return (finite && !pooled.is_empty()).then(|| (value, 1, as_far(value, &distance)));
     }
     let shares: Vec<f64> = bounds.iter().map(|bound| below(*bound)).chain([1.0]).collect();
     let statistic = |sample: &[f64]| {
@@ -300,8 +306,8 @@ pub fn chi_square(observed: &[f64], clusters: &[Vec<f64>]) -> Option<(f64, usize
     Some((chi2, shares.len(), as_far(chi2, &statistic)))
 }
 
-/// Pairs of strategies that the model puts in one order and the cluster in the other, at one size and setting: beyond what both
-/// intervals allow.
+/// Pairs of strategies that the model puts in one order and the cluster in the other, at one size and setting: the model by what single
+/// clusters vary by, the cluster beyond what both intervals allow.
 #[must_use]
 pub fn swapped<'a>(cells: &[&'a Cell], quantity: Quantity) -> Vec<(&'a Cell, &'a Cell)> {
     let value = |cell: &'a Cell| {
@@ -312,10 +318,11 @@ pub fn swapped<'a>(cells: &[&'a Cell], quantity: Quantity) -> Vec<(&'a Cell, &'a
     let mut swapped = Vec::new();
     for (place, (a, of_a)) in all.iter().enumerate() {
         for (b, of_b) in &all[place + 1..] {
-            let (quick, slow, first, second) =
-                if of_a.model < of_b.model { (of_a, of_b, *a, *b) } else { (of_b, of_a, *b, *a) };
-            if quick.measured.interval.low > slow.measured.interval.high {
-                swapped.push((first, second));
+            for (quick, slow, first, second) in [(of_a, of_b, *a, *b), (of_b, of_a, *b, *a)] {
+                let ordered = quick.model_interval.high < slow.model_interval.low;
+                if ordered && quick.measured.interval.low > slow.measured.interval.high {
+                    swapped.push((first, second));
+                }
             }
         }
     }

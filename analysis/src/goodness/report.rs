@@ -8,7 +8,6 @@ use crate::metrics::times::Summary;
 use crate::plot::PlotError;
 use crate::report::format::{bytes, interval, ms, or_none, significant};
 use crate::report::{Block, Report, ReportError, Table, write_pages};
-use crate::twosample::holm;
 
 /// The level of the tests.
 const LEVEL: f64 = 0.05;
@@ -51,22 +50,44 @@ pub fn report(goodness: &Goodness) -> Result<Report, PlotError> {
     Ok(Report { title: "Real clusters against the model".to_owned(), blocks })
 }
 
-/// How the tests came out together, in words.
+/// How the tests came out together, in words: for each quantity how many are small, and how likely so many are.
 #[must_use]
 pub fn verdict(goodness: &Goodness) -> String {
-    let p: Vec<f64> = goodness.tests().map(|(_, test)| test.p).collect();
     let events: usize = goodness.cells.iter().map(|cell| cell.events).sum();
     let complete: usize = goodness.cells.iter().map(|cell| cell.complete).sum();
-    let least = p.iter().copied().fold(1.0, f64::min);
-    let small = p.iter().filter(|p| **p <= LEVEL).count();
-    let remain = holm(&p).into_iter().filter(|p| *p <= LEVEL).count();
-    format!(
-        "{} runs, {events} events, {complete} of them known to all in the end. {} tests of the model without fitted parameters: {small} have p ≤ {LEVEL} \
-         ({} expected by chance), the least is {least:.3}; {remain} remain after Holm's correction for so many tests.",
-        goodness.cells.len(),
-        p.len(),
-        significant(p.len() as f64 * LEVEL),
-    )
+    let mut text = format!(
+        "{} runs, {events} events, {complete} of them known to all in the end. Tests of the model without fitted parameters:",
+        goodness.cells.len()
+    );
+    let mut words = Vec::new();
+    for quantity in [Quantity::Half, Quantity::All, Quantity::Soon] {
+        let p: Vec<f64> =
+            goodness.tests().filter(|(_, test)| test.quantity == quantity).map(|(_, test)| test.p).collect();
+        if p.is_empty() {
+            continue;
+        }
+        let small = p.iter().filter(|p| **p <= LEVEL).count();
+        words.push(format!(
+            "of {} of {} {small} have p ≤ {LEVEL} ({} expected; so many or more by chance alone with probability {})",
+            p.len(),
+            quantity.name(),
+            significant(p.len() as f64 * LEVEL),
+            significant(binomial_tail(p.len(), LEVEL, small)),
+        ));
+    }
+    text.push_str(&format!(" {}.", if words.is_empty() { "none".to_owned() } else { words.join("; ") }));
+    text
+}
+
+/// P(X ≥ least) of X ~ Bin(n, p). Runs of different clusters are independent; the quantities of one run are not, so each is counted by itself.
+fn binomial_tail(n: usize, p: f64, least: usize) -> f64 {
+    let mut term = (1.0 - p).powi(n as i32);
+    let mut below = 0.0;
+    for k in 0..least.min(n + 1) {
+        below += term;
+        term *= (n - k) as f64 / (k + 1) as f64 * p / (1.0 - p);
+    }
+    (1.0 - below).clamp(0.0, 1.0)
 }
 
 fn incomplete(goodness: &Goodness) -> Option<String> {
@@ -188,4 +209,19 @@ fn reasons(cells: &[&Cell]) -> Vec<String> {
         }
     }
     reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_the_binomial_is_that_of_the_hand() {
+        // Of three with p = 1/2: 1, 7/8, 4/8, 1/8, 0.
+        for (least, tail) in [(0, 1.0), (1, 0.875), (2, 0.5), (3, 0.125), (4, 0.0)] {
+            assert!((binomial_tail(3, 0.5, least) - tail).abs() < 1e-12, "{least}");
+        }
+        // 1 − 0.95²⁰
+        assert!((binomial_tail(20, 0.05, 1) - 0.641_514).abs() < 1e-6);
+    }
 }

@@ -28,7 +28,7 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
     let how = match config.strategy {
         Strategy::Push { .. } => How::Push,
         Strategy::Pull { .. } => How::Pull,
-        // Its counters stop an event when all know it, as a rule: the model lets it be told for ever.
+        // Its counters stop an event when all know it, as a rule: the model lets it be told until then.
         Strategy::PushPull { .. } | Strategy::MedianCounter { .. } => How::PushPull,
         Strategy::Eager { .. } => How::Eager,
         Strategy::SqrtTree { .. } => {
@@ -55,6 +55,7 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         idle_calls: config.idle_calls,
         multiplier: (!matches!(config.strategy, Strategy::MedianCounter { .. }))
             .then(|| config.retransmit_multiplier.into()),
+        probes_carry: !matches!(config.strategy, Strategy::MedianCounter { .. }),
         forwards_max: config.forwards_max.into(),
         loss: 0.0,
         delay: None,

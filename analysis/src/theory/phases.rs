@@ -64,6 +64,8 @@ pub struct Model {
     pub idle_calls: bool,
     /// λ; `None`: events are told until all know.
     pub multiplier: Option<u32>,
+    /// Whether probes and their answers carry events.
+    pub probes_carry: bool,
     /// Most datagrams in which a node tells events on at once, per interval.
     pub forwards_max: u32,
     /// p: probability that one datagram is lost.
@@ -79,6 +81,9 @@ pub struct Model {
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
 const CALLS_AT_ONCE: u32 = 32;
 
+/// Pings of a probe that are played.
+const PINGS_MAX: u32 = 64;
+
 /// Intervals after the last event's start at which the model gives up.
 const INTERVALS_MAX: f64 = 200.0;
 
@@ -92,6 +97,7 @@ impl Model {
             fanout: Fanout::Fixed(fanout),
             idle_calls: true,
             multiplier: None,
+            probes_carry: true,
             forwards_max: 64,
             loss: 0.0,
             delay: None,
@@ -326,8 +332,9 @@ impl<'a> Cluster<'a> {
 
     /// A probe, repeated until it and its answer came through. What repeats it is quick beside a round.
     fn probe(&mut self, at: f64, node: usize, to: usize, rng: &mut impl Rng) {
-        loop {
-            let carried = self.tell(at, node);
+        // What answers never is not waited for.
+        for _ in 0..PINGS_MAX {
+            let carried = self.tell_in_probe(at, node);
             if unit(rng) < self.model.loss {
                 continue;
             }
@@ -353,7 +360,7 @@ impl<'a> Cluster<'a> {
                 return;
             }
             Kind::Ping => {
-                let carried = self.tell(at, to);
+                let carried = self.tell_in_probe(at, to);
                 let late = self.model.latency(rng);
                 self.put(at + late, What::Datagram { kind: Kind::Ack, from: to, to: from, carried });
             }
@@ -399,6 +406,11 @@ impl<'a> Cluster<'a> {
             let late = self.model.latency(rng);
             self.put(at + late, What::Datagram { kind, from, to, carried });
         }
+    }
+
+    /// What a node tells on the back of a Ping or its answer.
+    fn tell_in_probe(&mut self, at: f64, node: usize) -> Vec<u32> {
+        if self.model.probes_carry { self.tell(at, node) } else { Vec::new() }
     }
 
     /// What a node tells in a datagram; it counts as told.
@@ -669,5 +681,18 @@ mod tests {
         let (mean, _) = crate::stats::mean_sd(&waits).expect("runs");
         // Four standard errors: 4·28.9/√2000.
         assert!((mean - 50.0).abs() < 2.6, "{mean}");
+    }
+
+    /// As under the median counter: they open exchanges, where there are any, and nothing else.
+    #[test]
+    fn probes_that_carry_nothing_change_nothing() {
+        let half = |model: &Model| {
+            let mut rng = rng(16, "carry");
+            let times: Vec<f64> = (0..400).map(|_| model.spread(&[1; 64], &mut rng)[31]).collect();
+            median(&times).expect("runs")
+        };
+        let none = half(&Model::plain(100.0, 1));
+        let silent = half(&Model { probe_ms: Some(100.0), probes_carry: false, ..Model::plain(100.0, 1) });
+        assert!((silent / none - 1.0).abs() < 0.05, "{none} {silent}");
     }
 }

@@ -220,6 +220,7 @@ impl<A: Address> Store<A> {
             let (kept, evicted) = self.keep(now, event, config);
             if let Some(slot) = kept {
                 self.class(rumor.terms.priority).backlog.remove(slot);
+                self.silence(slot);
             }
             return (Heard::Duplicate, evicted);
         }
@@ -299,6 +300,12 @@ impl<A: Address> Store<A> {
         (Some(slot), evicted)
     }
 
+    /// A rumor that is kept and not told says so, where rumors are counted.
+    fn silence(&mut self, slot: u32) {
+        let counted = self.slots[slot as usize].as_mut().and_then(|stored| stored.count.as_mut());
+        counted.into_iter().for_each(|count| *count = Count::SILENT);
+    }
+
     fn class(&mut self, priority: Priority) -> &mut Class {
         self.classes[priority as usize].get_or_insert_default()
     }
@@ -353,7 +360,14 @@ impl<A: Address> Store<A> {
         if new.strategy.counts() != old.strategy.counts() {
             // What is still told is counted from the beginning.
             let count = new.strategy.counts().then_some(Count::LEARNT);
-            self.slots.iter_mut().flatten().for_each(|stored| stored.count = count);
+            for slot in 0..self.slots.len() as u32 {
+                let Some(stored) = &mut self.slots[slot as usize] else { continue };
+                stored.count = count;
+                let class = self.classes[stored.terms.priority as usize].as_ref();
+                if !class.is_some_and(|class| class.backlog.contains(slot)) {
+                    self.silence(slot);
+                }
+            }
         }
         let payload_max = crate::config::event_payload_max::<A>(new);
         for slot in 0..self.slots.len() as u32 {

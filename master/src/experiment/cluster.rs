@@ -36,6 +36,8 @@ impl<B: Backend> Conductor<B> {
             self.fleet.add(name, addr);
         }
         let new = owned(&self.fleet.names(|node| node.state == State::Starting));
+        // The burst may come as soon as the last batch is started.
+        self.burst_ns = None;
         self.start(&new).await?;
         let burst_ns = self.await_joined(&new).await?;
         // In a burst the processes are there before anybody joins.
@@ -117,17 +119,19 @@ impl<B: Backend> Conductor<B> {
         }
     }
 
-    /// As soon as every node has connected, tells all to join the first.
+    /// As soon as every node has connected, tells all to join the first member; without one the first node begins.
     fn join_at_once(&mut self) {
         let starting = owned(&self.fleet.names(|node| node.state == State::Starting));
-        let Some(first) = self.fleet.iter().next().map(|node| (node.name.clone(), node.addr)) else { return };
+        let member = self.fleet.iter().find(|node| node.is_living() && node.state != State::Starting);
+        let seed = member.or_else(|| self.fleet.iter().next()).map(|node| (node.name.clone(), node.addr));
+        let Some(seed) = seed else { return };
         let connected = |name: &String| self.fleet.get(name).is_some_and(|node| node.link.is_some());
         if !starting.iter().all(connected) || starting.is_empty() {
             return;
         }
         self.burst_ns = Some(clock::now_ns());
         for name in starting {
-            let seeds = if name == first.0 { Vec::new() } else { vec![first.1] };
+            let seeds = if name == seed.0 { Vec::new() } else { vec![seed.1] };
             if self.order(&name, Order::Join { seeds }) {
                 self.fleet.get_mut(&name).expect("it is in the fleet").state = State::Joining;
             }
@@ -142,7 +146,6 @@ impl<B: Backend> Conductor<B> {
 
     /// Waits until all of `names` have connected and were told to join; when that was, if they were told at once.
     async fn await_joined(&mut self, names: &[String]) -> Result<Option<u64>, ExperimentError> {
-        self.burst_ns = None;
         let limit = self.options.connect_limit;
         let deadline = Instant::now() + limit;
         loop {

@@ -130,3 +130,20 @@ fn another_strategy_tells_without_a_counter_and_counting_begins_when_it_is_chose
     drain(&mut node, now);
     assert_eq!(called_with(&mut node).1, Some(1));
 }
+
+#[test]
+fn what_is_kept_and_no_longer_told_is_silent_under_the_counters_as_well() {
+    let (mut node, now) = node();
+    let once =
+        Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, retransmit_multiplier: 1, ..config() };
+    node.handle(now, Input::Command(Command::Reconfigure { config: &once })).unwrap();
+    say(&mut node, now, 2, &CALL, Some(None));
+    drain(&mut node, now);
+    // Three members: told once, in the call of this round.
+    let now = end_round(&mut node);
+    drain(&mut node, now);
+    node.handle(now, Input::Command(Command::Reconfigure { config: &config() })).unwrap();
+    assert_eq!(node.rumors.find(now, &EVENT).unwrap().counter, Some(COUNTER_C));
+    say(&mut node, now, 2, &CALL, Some(Some(1)));
+    assert_eq!(drain(&mut node, now), [], "nothing to say in return");
+}

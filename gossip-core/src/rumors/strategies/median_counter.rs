@@ -70,6 +70,9 @@ impl Limits {
 impl Count {
     pub(crate) const LEARNT: Self = Self { state: State::Learnt, votes: 0, heard_c: false };
 
+    /// Of a rumor that is kept and not told.
+    pub(crate) const SILENT: Self = Self { state: State::Silent, ..Self::LEARNT };
+
     /// What a copy says of its teller.
     pub(crate) const fn told(self) -> u8 {
         match self.state {

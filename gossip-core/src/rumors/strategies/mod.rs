@@ -60,7 +60,9 @@ impl<'a, A: Address> Situation<'a, A> {
 
     /// The same, where events of these ages are told.
     pub(crate) fn with_ages(mut self, ages: impl Iterator<Item = Duration>) -> Self {
-        if self.config.strategy.fanout() == Fanout::Aging {
+        // Where calls carry nothing, or nothing bounds how often an event is told, more of them would only cost.
+        let tells = !matches!(self.config.strategy, Strategy::Pull { .. } | Strategy::MedianCounter { .. });
+        if self.config.strategy.fanout() == Fanout::Aging && tells {
             let round = self.config.gossip_interval.as_nanos().max(1);
             let rounds = |age: Duration| u32::try_from(age.as_nanos() / round).unwrap_or(u32::MAX);
             let calls = ages.map(|age| fanout::aged(self.members.live_count(), rounds(age))).max().unwrap_or(1);
