@@ -140,7 +140,8 @@ mod tests {
         let config = Config::lan();
         let bounds = Bounds { config: &config, members: 10, health: 0 };
         assert!(bounds.idle_datagrams() < 2.3);
-        let calling = Config { idle_calls: true, ..Config::lan() };
+        let strategy = gossip_core::Strategy::PushPull { fanout: gossip_core::Fanout::Fixed(3) };
+        let calling = Config { idle_calls: true, strategy, ..Config::lan() };
         let bounds = Bounds { config: &calling, ..bounds };
         assert!((bounds.idle_datagrams() - 32.28).abs() < 0.01, "five rounds of three calls and answers");
         let two = Bounds { members: 2, ..bounds };

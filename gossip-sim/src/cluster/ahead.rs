@@ -41,12 +41,13 @@ pub(super) struct Ahead {
     steps: [usize; 3],
     /// and all.
     scouted: usize,
-    is_on: bool,
+    /// Fewer hosts are not looked after.
+    least: usize,
 }
 
 impl Ahead {
     pub(super) fn new() -> Self {
-        Self { ring: [Entry { at: 0, what: 0 }; RING], over: 0, steps: [0; 3], scouted: 0, is_on: true }
+        Self { ring: [Entry { at: 0, what: 0 }; RING], over: 0, steps: [0; 3], scouted: 0, least: HOSTS_MIN }
     }
 
     /// Somebody has his turn.
@@ -82,13 +83,18 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Whether what the next happenings need is fetched before they come, as it is unless this says otherwise. It changes how long
     /// a run takes and nothing else.
     pub fn set_look_ahead(&mut self, on: bool) {
-        self.ahead = Ahead { is_on: on, ..Ahead::new() };
+        self.look_ahead_from(if on { HOSTS_MIN } else { usize::MAX });
+    }
+
+    /// The same, from another number of hosts on.
+    pub(crate) fn look_ahead_from(&mut self, least: usize) {
+        self.ahead = Ahead { least, ..Ahead::new() };
     }
 
     /// Takes a step with those that come after `entry`, whose turn it is.
     #[inline]
     pub(super) fn look_ahead(&mut self, entry: Entry) {
-        if !self.ahead.is_on || self.nodes.len() < HOSTS_MIN {
+        if self.nodes.len() < self.ahead.least {
             return;
         }
         self.ahead.take(entry);

@@ -75,8 +75,13 @@ impl Observer<u16> for Hash {
 
 /// A run with all that can happen in it.
 fn eventful<Q: crate::queue::Queue>(seed: u64) -> (Hash, super::Stats) {
+    eventful_with_look_ahead_from::<Q>(seed, usize::MAX)
+}
+
+fn eventful_with_look_ahead_from<Q: crate::queue::Queue>(seed: u64, hosts: usize) -> (Hash, super::Stats) {
     let config = Config::lan();
     let mut cluster = Cluster::<u16, Hash, Q>::converged(seed, &config, 12, Hash::default());
+    cluster.look_ahead_from(hosts);
     let latency = Latency::Lognormal { floor: MS(1), median: MS(5), sigma: 0.7 };
     cluster.set_network(Network { loss: 0.05, duplicate: 0.02, reorder: MS(3), ..Network::with_latency(latency) });
     cluster.set_traffic(Some(Traffic { every: MS(50), len: 64 }));
@@ -123,6 +128,13 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 fn the_quick_queue_gives_the_run_that_the_plain_one_gives() {
     for seed in 0..2 {
         assert_eq!(eventful::<Wheel>(seed), eventful::<Heap>(seed));
+    }
+}
+
+#[test]
+fn looking_ahead_changes_nothing() {
+    for seed in 0..2 {
+        assert_eq!(eventful_with_look_ahead_from::<Wheel>(seed, 0), eventful::<Wheel>(seed));
     }
 }
 

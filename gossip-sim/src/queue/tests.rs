@@ -43,6 +43,7 @@ proptest! {
     #[test]
     fn the_wheel_gives_what_the_heap_gives(
         steps in proptest::collection::vec((proptest::collection::vec(delay(), 0..20), delay(), 0_usize..30), 1..60),
+        scouted in 0_usize..5,
     ) {
         let (mut heap, mut wheel) = (Heap::default(), Wheel::default());
         let (mut now, mut what) = (0_u64, 0);
@@ -56,6 +57,8 @@ proptest! {
             for _ in 0..count {
                 let next = heap.pop(until);
                 prop_assert_eq!(wheel.pop(until), next);
+                // A hint, which changes nothing.
+                (0..scouted).for_each(|_| _ = wheel.scout());
                 prop_assert_eq!(wheel.len(), heap.len());
                 match next {
                     Some(entry) => now = entry.at,

@@ -268,6 +268,7 @@ fn messages_between_applications_carry_gossip() {
         gossip_interval: S(600),
         probe_interval: S(600),
         probe_timeout: S(60),
+        strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) },
         ..Config::lan()
     };
     let mut cluster = Cluster::new(13, Journal::default());
@@ -286,7 +287,10 @@ fn messages_between_applications_carry_gossip() {
 
 #[test]
 fn the_traffic_of_applications_alone_spreads_events() {
-    let config = Config { gossip_interval: S(3_600), probe_interval: S(3_600), probe_timeout: S(600), ..Config::lan() };
+    let strategy = Strategy::PushPull { fanout: Fanout::Fixed(3) };
+    let (rare, timeout) = (S(3_600), S(600));
+    let config =
+        Config { strategy, gossip_interval: rare, probe_interval: rare, probe_timeout: timeout, ..Config::lan() };
     let mut cluster = Cluster::new(22, Journal::default());
     for addr in 1..=12 {
         newcomer(&mut cluster, addr, &config, &[1]);

@@ -24,7 +24,8 @@ fn got(cluster: &Cluster, addr: NodeId, origin: u16) -> Vec<(u64, Order)> {
 #[test]
 fn ordered_events_come_in_the_order_of_their_origin_under_loss() {
     // Under this loss one event in a thousand comes late.
-    let lan = Config { ordered_wait: S(15), ..Config::lan() };
+    let rounds = Strategy::PushPull { fanout: Fanout::Fixed(3) };
+    let lan = Config { ordered_wait: S(15), strategy: rounds, ..Config::lan() };
     let eager = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..lan.clone() };
     for (seed, config) in [lan, eager].into_iter().enumerate() {
         let mut cluster = converged(30 + seed as u64, &config, 24);
