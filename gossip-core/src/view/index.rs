@@ -17,7 +17,7 @@ const REMOVED: Place = (1, SELF);
 /// The least number of places.
 const PLACES_MIN: usize = 16;
 
-/// An index of slots. At most half of the places are taken or were.
+/// An index of slots. At most two thirds of the places are taken or were: 13 bytes a member at 10,000.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// None, or a power of two of them.
@@ -53,7 +53,7 @@ impl Index {
     /// Puts in a slot that is not there.
     pub(super) fn insert(&mut self, hash: u64, slot: Slot) {
         debug_assert_ne!(slot, SELF, "a view has no place for the node itself");
-        if (self.used + 1) * 2 > self.places.len() {
+        if (self.used + 1) * 3 > self.places.len() * 2 {
             self.make_room();
         }
         self.put((tag(hash), slot));
@@ -74,7 +74,7 @@ impl Index {
     /// At least twice as many places as members, and none that was one's.
     fn make_room(&mut self) {
         let members: Vec<Place> = self.places.iter().copied().filter(|place| place.1 != SELF).collect();
-        let places = ((members.len() + 1) * 3).next_power_of_two().max(PLACES_MIN);
+        let places = ((members.len() + 1) * 2).next_power_of_two().max(PLACES_MIN);
         self.places = alloc::vec![NEVER; places];
         self.used = 0;
         members.into_iter().for_each(|place| self.put(place));
@@ -131,7 +131,7 @@ mod tests {
                     let found = index.find(hash(slot), |found| found == slot);
                     prop_assert_eq!(found, map.contains_key(&slot).then_some(slot));
                 }
-                prop_assert!(index.used * 2 <= index.places.len());
+                prop_assert!(index.used * 3 <= index.places.len() * 2);
             }
         }
     }
