@@ -114,14 +114,70 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
     label_ends(&names, &plot, ends, height as i32)
 }
 
+/// The largest size of real nodes, of simulated ones if there are no others.
+fn largest(cells: &[&Cell]) -> u32 {
+    let (_, size) = cells.iter().map(|cell| (!cell.simulated, cell.size)).max().unwrap_or_default();
+    size
+}
+
+/// The share of nodes that do not know against time, on a log scale: exponential decay is a straight line, and what ends doubly
+/// exponentially falls off.
+///
+/// # Errors
+/// [`PlotError::Draw`].
+pub fn uninformed(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
+    let size = largest(cells);
+    let title = "Who does not know yet";
+    let caption = format!(
+        "Share of {size} nodes that do not know an event against the time since its start, on a log scale: mean over events; setting \
+         \"{setting}\". A straight line is exponential decay, as of push; where the pull half tells, the share is squared in each round, and \
+         the line falls off ever more steeply."
+    );
+    let alt = format!("Share of uninformed nodes against time, one line per strategy, {setting}");
+    let strategies = firsts(cells.iter().map(|cell| cell.strategy.as_str()));
+    let shown: Vec<&&Cell> = cells.iter().filter(|cell| cell.size == size && !cell.uninformed.is_empty()).collect();
+    Figure::draw(format!("uninformed-{}", slug(setting)), alt, caption, (1800, 1000), |area| {
+        let rest = titled(area, title, &format!("N = {size} · setting: {setting}"))?;
+        // Less than a tenth of a node is one late event of ten and more.
+        let floor = (0.1 / f64::from(size.max(1))).log10();
+        let end = |cell: &Cell| {
+            let above = cell.uninformed.iter().rev().find(|(_, share)| *share > 0.0 && share.log10() >= floor);
+            above.map_or(1.0, |(ms, _)| *ms)
+        };
+        let last = shown.iter().map(|cell| end(cell)).fold(1.0, f64::max);
+        let (_, height) = rest.dim_in_pixel();
+        let (plot, names) = rest.split_horizontally(rest.dim_in_pixel().0 as i32 - NAMES);
+        let power = |value: &f64| if value.fract().abs() < 1e-9 { plain(&10_f64.powf(*value)) } else { String::new() };
+        let mut chart = chart(
+            &plot,
+            &Axis { range: 0.0..last * 1.02, title: "time since the start (ms)", label: &plain, labels: 9 },
+            &Axis { range: floor..0.05, title: "share that does not know (log scale)", label: &power, labels: 5 },
+        )?;
+        let mut ends = Vec::new();
+        for cell in &shown {
+            let index = strategies.iter().position(|strategy| *strategy == cell.strategy).unwrap_or(0);
+            let line: Vec<(f64, f64)> = cell
+                .uninformed
+                .iter()
+                .take_while(|(_, share)| *share > 0.0)
+                .map(|(ms, share)| (*ms, share.log10()))
+                .filter(|(_, share)| *share >= floor)
+                .collect();
+            let Some(lowest) = line.last().copied() else { continue };
+            chart.draw_series(LineSeries::new(line, stroke(qualitative(index), 4)))?;
+            ends.push((chart.backend_coord(&lowest), &cell.strategy, qualitative(index)));
+        }
+        label_ends(&names, &plot, ends, height as i32)
+    })
+}
+
 /// t100 against the load of the busiest node, at the largest size.
 ///
 /// # Errors
 /// [`PlotError::Draw`].
 pub fn load(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
     let title = "Time against the busiest node's load";
-    // Real nodes before simulated ones.
-    let (_, size) = cells.iter().map(|cell| (!cell.simulated, cell.size)).max().unwrap_or_default();
+    let size = largest(cells);
     let strategies = firsts(cells.iter().map(|cell| cell.strategy.as_str()));
     let point = |cell: &&Cell| {
         let time = cell.times.get(3).filter(|summary| summary.median.is_finite())?.median;

@@ -11,6 +11,7 @@ pub mod report;
 use event_log::plan::Backend;
 use event_log::protocol::{Fanout, Strategy};
 
+use crate::curves::Curve;
 use crate::load::{Experiment, Nanos, Run};
 use crate::metrics::RunMetrics;
 use crate::metrics::times::{SHARES, Summary, summarise};
@@ -117,6 +118,8 @@ pub struct Cell {
     pub complete: usize,
     /// Time to 50, 90, 99 and 100 %, milliseconds.
     pub times: Vec<Summary>,
+    /// Time in milliseconds and the share of the nodes that do not know by then, mean over the events, until all know.
+    pub uninformed: Vec<(f64, f64)>,
     /// What it cost.
     pub traffic: Option<crate::metrics::traffic::TrafficSummary>,
     /// The tests, or why there are none.
@@ -186,10 +189,18 @@ impl Cell {
             events: run.events.len(),
             complete,
             tests: tests(experiment, run, &metrics),
+            uninformed: uninformed(&metrics.curves),
             times: metrics.times.summary,
             traffic: metrics.traffic,
         }
     }
+}
+
+/// The mean share of nodes that do not know, at 400 times until the last event is everywhere.
+fn uninformed(curves: &[Curve]) -> Vec<(f64, f64)> {
+    let last = curves.iter().filter_map(|curve| curve.reached_ms.last()).copied().fold(0.0, f64::max);
+    let mean = |ms: f64| curves.iter().map(|curve| 1.0 - curve.share_at(ms)).sum::<f64>() / curves.len().max(1) as f64;
+    (0..=400).map(|step| last * f64::from(step) / 400.0).map(|ms| (ms, mean(ms))).collect()
 }
 
 /// The strategy's name and its fan-out.

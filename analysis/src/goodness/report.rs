@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::figures::{load, times};
+use super::figures::{load, times, uninformed};
 use super::{Cell, Goodness, Quantity, clusters, swapped};
 use crate::metrics::times::Summary;
 use crate::plot::PlotError;
@@ -31,6 +31,7 @@ pub fn report(goodness: &Goodness) -> Result<Report, PlotError> {
         let cells = goodness.under(setting);
         blocks.push(Block::Heading(2, format!("Setting: {setting}")));
         blocks.push(Block::Figure(times(setting, &cells)?));
+        blocks.push(Block::Figure(uninformed(setting, &cells)?));
         blocks.push(Block::Figure(load(setting, &cells)?));
         blocks.push(Block::Text(order(&cells)));
         blocks.push(Block::Table(table(&cells)));
