@@ -138,6 +138,10 @@ pub fn uninformed(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
     let shown: Vec<&&Cell> = cells.iter().filter(|cell| cell.size == size && !cell.uninformed.is_empty()).collect();
     Figure::draw(format!("uninformed-{}", slug(setting)), alt, caption, (1800, 1000), |area| {
         let rest = titled(area, title, &format!("N = {size} · setting: {setting}"))?;
+        let color =
+            |cell: &Cell| qualitative(strategies.iter().position(|strategy| *strategy == cell.strategy).unwrap_or(0));
+        let entries: Vec<_> = shown.iter().map(|cell| (cell.strategy.clone(), color(cell), Mark::Line(4))).collect();
+        let plot = legend(&rest, &entries)?;
         // Less than a tenth of a node is one late event of ten and more.
         let floor = (0.1 / f64::from(size.max(1))).log10();
         let end = |cell: &Cell| {
@@ -145,17 +149,13 @@ pub fn uninformed(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
             above.map_or(1.0, |(ms, _)| *ms)
         };
         let last = shown.iter().map(|cell| end(cell)).fold(1.0, f64::max);
-        let (_, height) = rest.dim_in_pixel();
-        let (plot, names) = rest.split_horizontally(rest.dim_in_pixel().0 as i32 - NAMES);
         let power = |value: &f64| if value.fract().abs() < 1e-9 { plain(&10_f64.powf(*value)) } else { String::new() };
         let mut chart = chart(
             &plot,
             &Axis { range: 0.0..last * 1.02, title: "time since the start (ms)", label: &plain, labels: 9 },
             &Axis { range: floor..0.05, title: "share that does not know (log scale)", label: &power, labels: 5 },
         )?;
-        let mut ends = Vec::new();
         for cell in &shown {
-            let index = strategies.iter().position(|strategy| *strategy == cell.strategy).unwrap_or(0);
             let line: Vec<(f64, f64)> = cell
                 .uninformed
                 .iter()
@@ -163,11 +163,9 @@ pub fn uninformed(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
                 .map(|(ms, share)| (*ms, share.log10()))
                 .filter(|(_, share)| *share >= floor)
                 .collect();
-            let Some(lowest) = line.last().copied() else { continue };
-            chart.draw_series(LineSeries::new(line, stroke(qualitative(index), 4)))?;
-            ends.push((chart.backend_coord(&lowest), &cell.strategy, qualitative(index)));
+            chart.draw_series(LineSeries::new(line, stroke(color(cell), 4)))?;
         }
-        label_ends(&names, &plot, ends, height as i32)
+        Ok(())
     })
 }
 
