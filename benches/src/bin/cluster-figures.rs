@@ -80,9 +80,9 @@ fn events_under_loss(sizes: &[u32]) {
         "| N | strategy | loss | deliveries missing | repeated | at all after: median | slowest | bytes per node and event |"
     );
     println!("|---:|---|---:|---:|---:|---:|---:|---:|");
-    let eager = Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..Config::lan() };
+    let rounds = Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) }, ..Config::lan() };
     for &size in sizes.iter().filter(|&&size| size <= 256) {
-        for (name, config) in [("push-pull 3", &Config::lan()), ("eager 3", &eager)] {
+        for (name, config) in [("push-pull 3", &rounds), ("eager ln N + 1, the preset", &Config::lan())] {
             for percent in [0_u32, 10, 25, 50] {
                 let mut cluster = converged(size, 4, config);
                 cluster.set_loss(f64::from(percent) / 100.0);
@@ -126,10 +126,11 @@ fn strategies(sizes: &[u32]) {
             "push-pull 1, idle calls",
             Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(1) }, idle_calls: true, ..lan.clone() },
         ),
-        ("push-pull 3", lan.clone()),
+        ("push-pull 3", Config { strategy: Strategy::PushPull { fanout: Fanout::Fixed(3) }, ..lan.clone() }),
         ("eager 3", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(3) }, ..lan.clone() }),
         ("eager 4", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(4) }, ..lan.clone() }),
-        ("eager 6", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(6) }, ..lan }),
+        ("eager 6", Config { strategy: Strategy::Eager { fanout: Fanout::Fixed(6) }, ..lan.clone() }),
+        ("eager ln N + 1, the preset", lan),
     ];
     for &size in sizes {
         for (name, config) in &configs {
