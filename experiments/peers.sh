@@ -65,12 +65,6 @@ if commit=$(git -C "$root" rev-parse HEAD 2>/dev/null); then
     export HEARSAY_COMMIT HEARSAY_DIRTY
 fi
 
-# Other work on the machine makes nodes wait: both agents get real-time priority, so that it does not count.
-priority=()
-if [ "$(id -u)" = 0 ] && chrt -f 1 true 2>/dev/null; then
-    priority=(chrt -f 1)
-fi
-
 folder=$out/peers-$(date -u +%Y%m%d-%H%M%S)
 mkdir -p -- "$folder"
 ours=()
@@ -81,7 +75,7 @@ for plan in "${plans[@]}"; do
         program=gossip-node
         [ "$agent" = hearsay ] || program=serf-node
         code=0
-        ${priority[@]+"${priority[@]}"} "$bin/gossip-master" run "$plan" --backend "$backend" --out "$folder/$name-$agent" --node-binary "$bin/$program" || code=$?
+        "$bin/gossip-master" run "$plan" --backend "$backend" --out "$folder/$name-$agent" --node-binary "$bin/$program" || code=$?
         result=$folder/$name-$agent/$(readlink -- "$folder/$name-$agent/latest" || true)
         [ "$code" = 0 ] || { [ "$agent" = serf ] && [ -s "$result/records.jsonl" ]; } || fail "$agent did not finish $name (code $code)"
         if [ "$agent" = hearsay ]; then ours+=("$result"); else theirs+=("$result"); fi

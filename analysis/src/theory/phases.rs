@@ -81,6 +81,9 @@ pub struct Model {
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
 const CALLS_AT_ONCE: u32 = 32;
 
+/// Doublings of the time between exchanges.
+const DOUBLINGS_MAX: u32 = 6;
+
 /// Pings of a probe that are played.
 const PINGS_MAX: u32 = 64;
 
@@ -237,9 +240,15 @@ impl Event {
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    /// When it opened its last exchange, and whether that came to nothing.
+    /// When it opened its last exchange, how many events it had learnt by then, and whether that was answered.
     opened: f64,
-    failed: bool,
+    learnt_then: u32,
+    answered: bool,
+    /// Exchanges in a row that brought it nothing, and that were not answered.
+    fruitless: u32,
+    unanswered: u32,
+    /// Events that it learnt.
+    learnt: u32,
     /// Forwards that it has left in this interval.
     forwards: u32,
 }
@@ -264,7 +273,15 @@ impl<'a> Cluster<'a> {
         let size = calls.len();
         let digits = (size as f64 + 1.0).log10().ceil() as u32;
         let fixed = matches!(model.fanout, Fanout::Fixed(_) | Fanout::Logarithmic);
-        let node = Node { opened: f64::NEG_INFINITY, failed: false, forwards: model.forwards_max };
+        let node = Node {
+            opened: f64::NEG_INFINITY,
+            learnt_then: 0,
+            answered: false,
+            fruitless: 0,
+            unanswered: 0,
+            learnt: 0,
+            forwards: model.forwards_max,
+        };
         let mut cluster = Self {
             model,
             calls,
@@ -371,18 +388,33 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Anti-entropy: four datagrams, of which the third brings the one side what it lacks, and the fourth the other.
+    /// Anti-entropy: four datagrams, of which the third brings the one side what it lacks, and the fourth the other. Exchanges that
+    /// brought the one who opened them nothing follow each other ever more slowly, and so do those that nobody answered.
     fn exchange(&mut self, at: f64, node: usize, peer: usize, rng: &mut impl Rng) {
         let Some(sync_ms) = self.model.sync_ms else { return };
-        let gap = if self.has_news(node) && !self.nodes[node].failed { sync_ms } else { self.model.interval_ms };
-        if at - self.nodes[node].opened < gap {
+        let quiet = !self.has_news(node);
+        let own = &mut self.nodes[node];
+        let (fruitless, unanswered) = match (own.answered, own.learnt == own.learnt_then) {
+            (true, false) => (0, 0),
+            (true, true) => (own.fruitless + 1, 0),
+            (false, true) => (own.fruitless, own.unanswered + 1),
+            (false, false) => (0, own.unanswered + 1),
+        };
+        let (least, doublings) = match (quiet, own.answered) {
+            (true, _) => (self.model.interval_ms, fruitless),
+            (false, true) => (sync_ms, fruitless),
+            (false, false) => (self.model.interval_ms, unanswered),
+        };
+        if at - own.opened < least * f64::from(1 << doublings.min(DOUBLINGS_MAX)) {
             return;
         }
         let arrive = 1.0 - self.model.loss;
-        let told = unit(rng) < arrive.powi(3);
-        let answered = told && unit(rng) < arrive;
-        self.nodes[node].opened = at;
-        self.nodes[node].failed = !answered;
+        // The second datagram is an answer already.
+        let mut come = || unit(rng) < arrive;
+        let heard = come() && come();
+        let told = heard && come();
+        let answered = told && come();
+        *own = Node { opened: at, learnt_then: own.learnt, answered: heard, fruitless, unanswered, ..*own };
         for (ok, from, to) in [(told, node, peer), (answered, peer, node)] {
             if ok {
                 let lacks = |event: &&usize| self.events[**event].knows(from) && !self.events[**event].knows(to);
@@ -451,6 +483,7 @@ impl<'a> Cluster<'a> {
                 event.learnt[node] = at;
                 event.informed += 1;
                 event.telling += 1;
+                self.nodes[node].learnt += 1;
                 self.left -= 1;
                 fresh = true;
             }
