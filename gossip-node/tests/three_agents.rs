@@ -224,6 +224,8 @@ fn a_sleeper_catches_up_and_the_fault_is_recorded() {
     master.join_all();
     let sleep = Sleep { duration: Span::from_millis(1_500) };
     master.agents[2].order(&Order::Impair { fault: 7, impairment: Impairment::Sleep(sleep) });
+    // Who answers has done what it was told before: an event is quicker than an order.
+    master.agents[2].collect();
     master.agents[0].order(&Order::StartEvent { index: 0, payload_bytes: 10 });
     std::thread::sleep(Duration::from_millis(700));
     master.agents[1].collect();
