@@ -24,7 +24,7 @@ fail() {
 
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
         --out | --backend)
             [ $# -ge 2 ] || fail "$1 needs a value"
             case $1 in

@@ -35,7 +35,7 @@ step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS" >&2; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-        -h | --help) sed -n '2,23s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+        -h | --help) sed -n '2,20s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
         --quick) quick=yes ;;
         --peers) peers=yes ;;
         --out | --backend)

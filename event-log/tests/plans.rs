@@ -570,7 +570,8 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
             "reality",
             "regions",
             "scale",
-            "sleep"
+            "sleep",
+            "spread"
         ]
     );
     for (path, plan) in &plans {

@@ -5,10 +5,9 @@ use plotters::prelude::{DashedLineSeries, LineSeries};
 use plotters::style::Color;
 
 use super::{Cell, Quantity, firsts};
-use crate::laws::figures::label_ends;
+use crate::laws::figures::{label_ends, label_points};
 use crate::plot::style::{
-    Axis, Drawn, GREY, INK, MIDDLE_LEFT, Mark, TOP_CENTER, chart, legend, plain, qualitative, stroke, text_style,
-    titled, width,
+    Axis, Drawn, GREY, INK, Mark, TOP_CENTER, chart, legend, plain, qualitative, stroke, text_style, titled, width,
 };
 use crate::plot::{Figure, PlotError, slug};
 
@@ -205,19 +204,13 @@ pub fn load(setting: &str, cells: &[&Cell]) -> Result<Figure, PlotError> {
                 labels: 6,
             },
         )?;
-        let (left, above) = rest.get_base_pixel();
-        let mut taken: Vec<(i32, i32, i32)> = Vec::new();
+        let mut named = Vec::new();
         for (name, load, time) in &points {
             let color = qualitative(strategies.iter().position(|strategy| strategy == name).unwrap_or(0));
-            chart.draw_series([Circle::new((*load, time.max(0.1).log10()), 9, color.filled())])?;
-            let (x, y) = chart.backend_coord(&(*load, time.max(0.1).log10()));
-            let (x, mut y, wide) = (x - left + 18, y - above, width(name, 21.0));
-            while taken.iter().any(|&(ox, oy, other)| (y - oy).abs() < 26 && x < ox + other && ox < x + wide) {
-                y -= 26;
-            }
-            taken.push((x, y, wide));
-            rest.draw(&Text::new(name.clone(), (x, y), text_style(21.0, color, true, MIDDLE_LEFT)))?;
+            let at = (*load, time.max(0.1).log10());
+            chart.draw_series([Circle::new(at, 9, color.filled())])?;
+            named.push((chart.backend_coord(&at), name.as_str(), color));
         }
-        Ok(())
+        label_points(&rest, &named)
     })
 }

@@ -102,8 +102,6 @@ pub struct Test {
 /// One run.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// The result it stands in.
-    pub result: String,
     /// Whether the nodes were the simulator's.
     pub simulated: bool,
     /// The strategy with its fan-out, as the plan has it.
@@ -127,7 +125,7 @@ pub struct Cell {
 }
 
 /// Everything about some results.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Goodness {
     /// Every run with events.
     pub cells: Vec<Cell>,
@@ -181,7 +179,6 @@ impl Cell {
         let metrics = RunMetrics::of(experiment, run);
         let complete = metrics.times.events.iter().filter(|times| times[SHARES.len() - 1].is_finite()).count();
         Self {
-            result: experiment.manifest.plan.name.clone(),
             simulated: experiment.manifest.backend == Backend::Sim,
             strategy: strategy(experiment),
             setting: run.key.setting.clone(),

@@ -169,6 +169,34 @@ pub(crate) fn label_ends(
     Ok(())
 }
 
+/// Names beside their points, or as near as the other names and points allow, and then led to.
+pub(crate) fn label_points(area: &Area<'_>, points: &[((i32, i32), &str, RGBColor)]) -> Drawn {
+    let (left, above) = area.get_base_pixel();
+    let right = area.dim_in_pixel().0 as i32 - 10;
+    let place = |&((x, y), ..): &((i32, i32), &str, RGBColor)| (x - left, y - above);
+    let mut taken: Vec<(i32, i32, i32)> = points.iter().map(place).map(|(x, y)| (x - 12, y, 24)).collect();
+    for point in points {
+        let ((x, y), (_, name, color)) = (place(point), *point);
+        let wide = crate::plot::style::width(name, TYPE);
+        let free = |&(label_x, label_y): &(i32, i32)| {
+            !taken.iter().any(|&(other_x, other_y, other)| {
+                (label_y - other_y).abs() < 25 && label_x < other_x + other && other_x < label_x + wide
+            })
+        };
+        let around = |step: i32| [(x + 18, y - 13 * step), (x + 18, y + 13 * step), (x - 18 - wide, y - 13 * step)];
+        let inside = |&(label_x, _): &(i32, i32)| label_x > 125 && label_x + wide < right;
+        let mut near = (0..30).flat_map(around).filter(inside);
+        let (label_x, label_y) = near.find(free).unwrap_or((x + 18, y));
+        taken.push((label_x, label_y, wide));
+        if (label_y - y).abs() > 13 {
+            let end = if label_x > x { label_x - 4 } else { label_x + wide + 4 };
+            area.draw(&PathElement::new(vec![(x, y), (end, label_y)], stroke(color, 1)))?;
+        }
+        area.draw(&Text::new(name.to_owned(), (label_x, label_y), text_style(TYPE, color, true, MIDDLE_LEFT)))?;
+    }
+    Ok(())
+}
+
 fn power_of_ten(exponent: i32) -> String {
     let digit = |digit: char| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(digit as usize - '0' as usize).unwrap_or('?');
     format!("10{}", exponent.to_string().chars().map(digit).collect::<String>())
@@ -236,38 +264,12 @@ pub fn trade_off(costs: &[Cost], nodes: f64, price: Price) -> Result<Figure, Plo
             let line: Vec<(f64, f64)> = (0..=100).map(bound).filter(|(_, rounds)| *rounds <= top).collect();
             chart.draw_series(DashedLineSeries::new(line, 12, 8, stroke(GREY, 3)))?;
         }
-        let (left, above) = rest.get_base_pixel();
-        let places: Vec<(i32, i32)> = costs
-            .iter()
-            .map(|cost| {
-                let (x, y) = chart.backend_coord(&(value(cost).max(0.5).log10(), cost.rounds));
-                (x - left, y - above)
-            })
-            .collect();
-        let mut taken: Vec<(i32, i32, i32)> = places.iter().map(|&(x, y)| (x - 12, y, 24)).collect();
-        for (index, (cost, &(x, y))) in costs.iter().zip(&places).enumerate() {
-            let color = qualitative(index);
+        let mut points = Vec::new();
+        for (index, cost) in costs.iter().enumerate() {
             let at = (value(cost).max(0.5).log10(), cost.rounds);
-            chart.draw_series([Circle::new(at, 9, color.filled())])?;
-            let wide = crate::plot::style::width(&cost.name, TYPE);
-            // Beside its point, or as near as the other names and points allow, and then led to.
-            let free = |&(label_x, label_y): &(i32, i32)| {
-                !taken.iter().any(|&(other_x, other_y, other)| {
-                    (label_y - other_y).abs() < 25 && label_x < other_x + other && other_x < label_x + wide
-                })
-            };
-            let around = |step: i32| [(x + 18, y - 13 * step), (x + 18, y + 13 * step), (x - 18 - wide, y - 13 * step)];
-            let right = rest.dim_in_pixel().0 as i32 - 10;
-            let inside = |&(label_x, _): &(i32, i32)| label_x > 125 && label_x + wide < right;
-            let mut near = (0..30).flat_map(around).filter(inside);
-            let (label_x, label_y) = near.find(free).unwrap_or((x + 18, y));
-            taken.push((label_x, label_y, wide));
-            if (label_y - y).abs() > 13 {
-                let end = if label_x > x { label_x - 4 } else { label_x + wide + 4 };
-                rest.draw(&PathElement::new(vec![(x, y), (end, label_y)], stroke(color, 1)))?;
-            }
-            rest.draw(&Text::new(cost.name.clone(), (label_x, label_y), text_style(TYPE, color, true, MIDDLE_LEFT)))?;
+            chart.draw_series([Circle::new(at, 9, qualitative(index).filled())])?;
+            points.push((chart.backend_coord(&at), cost.name.as_str(), qualitative(index)));
         }
-        Ok(())
+        label_points(&rest, &points)
     })
 }
