@@ -5,7 +5,7 @@
 #
 # Needs what experiments/run.sh needs (Linux, Rust, a C compiler; Docker or root for containers or network namespaces, else plain
 # processes), 2 GiB of memory and 1 GB of disk. --quick takes fewer runs, sizes and events: under 10 minutes on two cores, building
-# included; without it about an hour. --peers adds the session beside Serf (experiments/peers.sh: root, `nft`, `serf`; half an hour).
+# included; without it about an hour. --peers adds the session beside Serf (experiments/peers.sh: root, `nft`, `serf`; fifty minutes).
 #
 # Of the four tiers: rounds by the exact chain and node by node (`kernel`), the nodes' own code in virtual time (`sim`), and the same
 # on real nodes (`cluster`), held against a model without fitted parameters (`goodness`). DIR (default
@@ -74,7 +74,7 @@ plan() {
     if [ "$quick" = no ]; then
         cp -- "$from" "$to"
     else
-        sed -e 's/^sizes = \[8.*/sizes = [8, 32, 64]/; s/^sizes = \[64\]/sizes = [32]/; s/^sizes = \[100,.*/sizes = [100, 1000]/' \
+        sed -e 's/^sizes = \[8.*/sizes = [8, 32]/; s/^sizes = \[64\]/sizes = [32]/; s/^sizes = \[100,.*/sizes = [100, 1000]/' \
             -e 's/^count = 100/count = 40/' "$from" >"$to"
     fi
     printf '%s' "$to"
@@ -92,13 +92,12 @@ conduct() {
 host=$(rustc -vV | sed -n 's/^host: //p')
 bin=${CARGO_TARGET_DIR:-$root/target}/$host/release
 step 'build'
-# The two sets of packages that run.sh builds: others would be compiled with other features, and so once more.
-for packages in '-p gossip-sim -p analysis' '-p gossip-node -p master -p analysis'; do
-    # shellcheck disable=SC2086
-    RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" \
-        $packages --bins >&2 || step 'no static build here: run.sh will try an ordinary one'
-done
-[ -x "$bin/gossip-sim" ] || cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" -p gossip-sim -p analysis --bins >&2
+# What run.sh builds, in the same way.
+packages=(-p gossip-node -p master -p gossip-sim -p analysis)
+build() {
+    cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" "${packages[@]}" --bins >&2
+}
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+crt-static" build || build || fail 'the build failed: see above'
 
 step 'kernel: every strategy to 10^18 nodes, or as far as it can be played'
 mkdir -p -- "$out/kernel"

@@ -91,8 +91,8 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-$root/target}
 bin=$target/$host/release
 say "building (release, static) …"
-packages=(-p gossip-node -p master -p analysis)
-[ "$backend" != sim ] || packages=(-p gossip-sim -p analysis)
+# The same for every backend: another set has other features, with which Cargo compiles what they share once more.
+packages=(-p gossip-node -p master -p gossip-sim -p analysis)
 build() {
     cargo build --manifest-path "$root/Cargo.toml" --release --target "$host" "${packages[@]}" --bins >&2
 }
