@@ -4,7 +4,7 @@
 #
 #   experiments/peers.sh [PLAN...] [--out DIR] [--backend netns|local]
 #
-# A PLAN is a file or the name of one in experiments/plans (default: peers peers-idle peers-join). Needs root, `ip`, `nft` and `serf`
+# A PLAN is a file or the name of one in experiments/plans (default: peers peers-crash peers-idle peers-join). Needs root, `ip`, `nft` and `serf`
 # (on Debian: apt-get install iproute2 nftables serf); with --backend local only `serf`, but then nothing is lost and no bytes of Serf
 # are counted. Serf runs as it is, with its LAN profile; `serf-node` beside it takes the master's orders, stamps what Serf's event
 # stream says, and lets the kernel count and lose its datagrams, since Serf cannot. The folder DIR/peers-DATE then holds a folder for
@@ -37,7 +37,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ "${#plans[@]}" -gt 0 ] || plans=(peers peers-idle peers-join)
+[ "${#plans[@]}" -gt 0 ] || plans=(peers peers-crash peers-idle peers-join)
 for place in "${!plans[@]}"; do
     [ -f "${plans[place]}" ] || plans[place]=$here/plans/${plans[place]}.toml
     [ -f "${plans[place]}" ] || fail "there is no plan ${plans[place]}"

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use crate::curves::Curve;
 use crate::load::{Experiment, Run};
 use crate::metrics::RunMetrics;
-use crate::metrics::times::Summary;
+use crate::metrics::detection::Departure;
+use crate::metrics::times::{Summary, summarise};
 use crate::plot::PlotError;
 use crate::plot::peers::{Line, times};
 use crate::report::format::{NONE, bytes, interval, ms, or_none, significant};
 use crate::report::{Block, Report, ReportError, Table, write_pages};
-use crate::stats::{bootstrap_medians, median, percentile_interval, rng};
+use crate::stats::{Interval, bootstrap_medians, median, percentile_interval, rng};
 
 /// What one side did in one run.
 #[derive(Debug, Clone)]
@@ -110,6 +111,11 @@ impl Peers {
         )));
         blocks.push(Block::Heading(2, "Joining, crashes, false alarms".to_owned()));
         blocks.push(Block::Table(self.membership()));
+        blocks.push(Block::Text(
+            "Median over the crashes of a run until the first and until all of the others held the crashed one for dead, with its 95 % \
+             bootstrap interval; a crash that somebody never learnt of counts as later than all others."
+                .to_owned(),
+        ));
         blocks.push(Block::Heading(2, "What they cost".to_owned()));
         blocks.push(Block::Table(self.costs()));
         blocks.push(Block::Text(
@@ -171,23 +177,22 @@ impl Peers {
                 time(1, 0),
                 time(0, 3),
                 time(1, 3),
-                self.ratio(row),
+                self.ratio(row, "t100", |side| side.metrics.times.column(3)),
             ]);
         }
         table
     }
 
-    /// How many times as long the second takes, in the medians of t100.
-    fn ratio(&self, row: &Row) -> String {
-        let times = |side: &Option<Side>| side.as_ref().map(|side| side.metrics.times.column(3)).unwrap_or_default();
-        let [ours, theirs] = [times(&row.sides[0]), times(&row.sides[1])];
+    /// How many times as long the second takes, in the medians of what `of` takes of a side.
+    fn ratio(&self, row: &Row, what: &str, of: impl Fn(&Side) -> Vec<f64>) -> String {
+        let [ours, theirs] = [0, 1].map(|side| row.sides[side].as_ref().map(&of).unwrap_or_default());
         let Some((one, other)) = median(&ours).zip(median(&theirs)).filter(|(one, _)| one.is_finite()) else {
             return NONE.to_owned();
         };
         if other.is_infinite() {
             return "∞".to_owned();
         }
-        let mut rng = rng(self.seed, &format!("analysis/peers/{}/{}/{}", row.plan, row.size, row.setting));
+        let mut rng = rng(self.seed, &format!("analysis/peers/{what}/{}/{}/{}", row.plan, row.size, row.setting));
         let replicates = 2_000;
         let mut shuffled = bootstrap_medians(&theirs, replicates, &mut rng);
         // Sorted medians beside each other would be no independent pairs.
@@ -204,15 +209,27 @@ impl Peers {
     fn membership(&self) -> Table {
         let [a, b] = &self.names;
         let mut heads = vec!["plan".to_owned(), "N".to_owned(), "setting".to_owned()];
-        for what in ["joined in, s", "crash known to first, last, s", "living declared dead"] {
+        let whats = ["joined in, s", "crashes", "crash known to the first, s", "crash known to all, s"];
+        for what in whats {
             heads.extend([format!("{what}, {a}"), format!("{what}, {b}")]);
         }
+        heads.push("ratio of the last".to_owned());
+        heads.extend([format!("living declared dead, {a}"), format!("living declared dead, {b}")]);
         let mut table = Table { head: heads, rows: Vec::new() };
         for row in &self.rows {
-            let cells: [Vec<String>; 3] = [Side::joined, Side::crash, Side::false_deaths]
-                .map(|of| row.sides.iter().map(|side| or_none(side.as_ref(), of)).collect());
-            let head = vec![row.plan.clone(), row.size.to_string(), row.setting.clone()];
-            table.row(head.into_iter().chain(cells.into_iter().flatten()).collect());
+            let both = |of: &dyn Fn(&Side) -> String| [0, 1].map(|side| or_none(row.sides[side].as_ref(), of));
+            let label = |what: &str| format!("analysis/peers/{what}/{}/{}/{}", row.plan, row.size, row.setting);
+            let crash = |of: fn(&Side) -> Vec<f64>, what: &str| {
+                both(&|side: &Side| or_none(summarise(&of(side), self.seed, &label(what)), |summary| seconds(&summary)))
+            };
+            let mut cells = vec![row.plan.clone(), row.size.to_string(), row.setting.clone()];
+            cells.extend(both(&Side::joined));
+            cells.extend(both(&Side::crashes));
+            cells.extend(crash(Side::crash_first, "first"));
+            cells.extend(crash(Side::crash_last, "last"));
+            cells.push(self.ratio(row, "crash", Side::crash_last));
+            cells.extend(both(&Side::false_deaths));
+            table.row(cells);
         }
         table
     }
@@ -269,18 +286,30 @@ impl Side {
         or_none(self.joined.filter(|(_, new)| *new > 1), |(took, new)| format!("{} ({new})", significant(took / 1e3)))
     }
 
-    fn crash(&self) -> String {
-        let seconds = |time: Option<f64>| or_none(time, |ms| significant(ms / 1e3));
-        let crashes = &self.metrics.detection.crashes;
-        let known = |crash: &crate::metrics::detection::Departure| {
-            let missing = crash.survivors - crash.declared_dead.min(crash.survivors);
-            let note = if missing > 0 { format!(" ({missing} never)") } else { String::new() };
-            format!("{}, {}{note}", seconds(crash.first_ms), seconds(crash.last_ms))
-        };
-        if crashes.is_empty() { NONE.to_owned() } else { crashes.iter().map(known).collect::<Vec<_>>().join("; ") }
+    fn crashes(&self) -> String {
+        let crashes = self.metrics.detection.crashes.len();
+        if crashes == 0 { NONE.to_owned() } else { crashes.to_string() }
+    }
+
+    /// Until the first knew of each crash, milliseconds.
+    fn crash_first(&self) -> Vec<f64> {
+        self.metrics.detection.crashes.iter().map(|crash| crash.first_ms.unwrap_or(f64::INFINITY)).collect()
+    }
+
+    /// Until all did; without end when some never did.
+    fn crash_last(&self) -> Vec<f64> {
+        let known = |crash: &Departure| crash.last_ms.filter(|_| crash.declared_dead >= crash.survivors);
+        self.metrics.detection.crashes.iter().map(|crash| known(crash).unwrap_or(f64::INFINITY)).collect()
     }
 
     fn false_deaths(&self) -> String {
         self.metrics.detection.false_deaths_awake().to_string()
     }
+}
+
+/// The median of times in milliseconds with its interval, in seconds.
+fn seconds(summary: &Summary) -> String {
+    let range = Interval { low: summary.interval.low / 1e3, high: summary.interval.high / 1e3 };
+    let never = if summary.censored > 0 { format!(" ({} never)", summary.censored) } else { String::new() };
+    format!("{} {}{never}", significant(summary.median / 1e3), interval(range))
 }

@@ -562,6 +562,7 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
             "leave",
             "loss",
             "mixed",
+            "peers-crash",
             "peers-idle",
             "peers-join",
             "peers",
@@ -577,8 +578,9 @@ fn every_plan_of_the_repository_is_good_and_asks_a_question() {
     for (path, plan) in &plans {
         assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(plan.name.as_str()), "{}", path.display());
         assert!(plan.question.ends_with('?'), "{}: its question is {:?}", path.display(), plan.question);
-        // Those two ask what joining and idleness cost.
-        let enough = plan.events.count >= 20 || ["peers-idle", "peers-join"].contains(&plan.name.as_str());
+        // Those ask for other things: crashes, what joining and idleness cost.
+        let enough =
+            plan.events.count >= 20 || ["peers-crash", "peers-idle", "peers-join"].contains(&plan.name.as_str());
         assert!(enough, "{}: too few events for a band of 10 to 90 %", path.display());
     }
 }
