@@ -1,5 +1,6 @@
 //! Tables of few entries: what of a large table differs from what is common, and tables by slot of which nearly all is empty.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -12,18 +13,44 @@ pub(crate) struct Patch<T> {
     items: Vec<(u32, T)>,
     /// A bit for each number that is there or was, modulo 64: a search for one of the many that are not does without the list.
     may_hold: u64,
+    /// Where to look, if there are many: a search in the list would wait for memory a dozen times.
+    #[allow(clippy::box_collection, reason = "a word where nearly all have none")]
+    directory: Option<Box<Vec<Chunk>>>,
 }
+
+/// Sixty-four numbers in a row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Chunk {
+    /// A bit for each that is there.
+    held: u64,
+    /// How many there are before them: the place of the first.
+    before: u32,
+}
+
+/// From how many items on there is a directory, and from how many for each of its chunks; it goes when there are half as many.
+const DIRECTORY_MIN: usize = 64;
+const ITEMS_PER_CHUNK_MIN: usize = 2;
 
 impl<T> Default for Patch<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), may_hold: 0 }
+        Self { items: Vec::new(), may_hold: 0, directory: None }
     }
 }
 
 impl<T> Patch<T> {
+    /// The place of a number, or where it would be.
     #[inline]
     fn place(&self, number: u32) -> Result<usize, usize> {
-        self.items.binary_search_by_key(&number, |&(number, _)| number)
+        match &self.directory {
+            None => self.items.binary_search_by_key(&number, |&(number, _)| number),
+            Some(directory) => match directory.get(chunk_of(number)) {
+                None => Err(self.items.len()),
+                Some(chunk) => {
+                    let place = chunk.before as usize + (chunk.held & (bit(number) - 1)).count_ones() as usize;
+                    if chunk.held & bit(number) == 0 { Err(place) } else { Ok(place) }
+                }
+            },
+        }
     }
 
     #[inline]
@@ -47,6 +74,7 @@ impl<T> Patch<T> {
                     self.items.reserve_exact(self.items.len() / 8 + 1);
                 }
                 self.items.insert(place, (number, item));
+                self.note(number, true);
             }
         }
     }
@@ -54,6 +82,7 @@ impl<T> Patch<T> {
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let place = self.place(number).ok()?;
         let (_, item) = self.items.remove(place);
+        self.note(number, false);
         if self.items.is_empty() {
             self.may_hold = 0;
             if self.items.capacity() > ENTRIES_KEPT {
@@ -61,6 +90,31 @@ impl<T> Patch<T> {
             }
         }
         Some(item)
+    }
+
+    /// A number came into the list or went: so it is in the directory, and there may be need of one now, or none any more.
+    fn note(&mut self, number: u32, held: bool) {
+        let last = self.items.last().map_or(0, |&(number, _)| number);
+        let enough = DIRECTORY_MIN.max((chunk_of(last) + 1) * ITEMS_PER_CHUNK_MIN);
+        let Some(directory) = &mut self.directory else {
+            if self.items.len() >= enough {
+                self.directory = Some(Box::new(directory_of(&self.items)));
+            }
+            return;
+        };
+        if self.items.len() < enough / 2 {
+            self.directory = None;
+            return;
+        }
+        let chunk = chunk_of(number);
+        while directory.len() <= chunk {
+            let before = directory.last().map_or(0, |chunk| chunk.before + chunk.held.count_ones());
+            directory.push(Chunk { held: 0, before });
+        }
+        directory[chunk].held ^= bit(number);
+        for later in &mut directory[chunk + 1..] {
+            later.before = if held { later.before + 1 } else { later.before - 1 };
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
@@ -71,12 +125,31 @@ impl<T> Patch<T> {
     pub(crate) fn shrink(&mut self) {
         self.items.shrink_to_fit();
         self.may_hold = self.items.iter().fold(0, |bits, (number, _)| bits | bit(*number));
+        if let Some(directory) = &mut self.directory {
+            directory.shrink_to_fit();
+        }
     }
 }
 
 #[inline]
 const fn bit(number: u32) -> u64 {
-    1 << (number % 64)
+    1 << (number % u64::BITS)
+}
+
+#[inline]
+const fn chunk_of(number: u32) -> usize {
+    (number / u64::BITS) as usize
+}
+
+fn directory_of<T>(items: &[(u32, T)]) -> Vec<Chunk> {
+    let mut directory = alloc::vec![Chunk::default(); items.last().map_or(0, |&(number, _)| chunk_of(number) + 1)];
+    items.iter().for_each(|&(number, _)| directory[chunk_of(number)].held |= bit(number));
+    let mut before = 0;
+    for chunk in &mut directory {
+        chunk.before = before;
+        before += chunk.held.count_ones();
+    }
+    directory
 }
 
 /// A table by slot in which what was never set is the default: with room for each slot, or only for those that are not.
@@ -180,18 +253,6 @@ pub(crate) fn push_tight<T>(queue: &mut VecDeque<T>, item: T) {
     queue.push_back(item);
 }
 
-/// Takes the first of such a queue. One that is empty begins anew at the front of its room, which so remains the same few lines of
-/// memory however often something passes through.
-#[inline]
-pub(crate) fn pop_tight<T>(queue: &mut VecDeque<T>) -> Option<T> {
-    let begins_anew = queue.len() == 1 && queue.capacity() > 1;
-    let item = queue.pop_front();
-    if begins_anew {
-        queue.clear();
-    }
-    item
-}
-
 /// Makes room for `more` items, and for a sixteenth of what is there: a table of members is to be no larger than it must, and
 /// to copy it sixteen times while it grows is cheap against what brings the members.
 pub(crate) fn grow<T>(table: &mut Vec<T>, more: usize) {
@@ -227,6 +288,43 @@ mod tests {
             table.shrink();
             prop_assert!(table.iter().eq(map.iter().map(|(&slot, &item)| (slot, item))));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_of_any_length_is_a_map(steps in proptest::collection::vec((0..700_u32, 0..5_u8), 0..2_000)) {
+            let (mut patch, mut map, mut had_directory) = (Patch::default(), BTreeMap::new(), false);
+            for (turn, (number, what)) in steps.into_iter().enumerate() {
+                // More come than go, then more go.
+                if (what < 4) == (turn < 1_200) {
+                    patch.insert(number, turn);
+                    map.insert(number, turn);
+                } else {
+                    prop_assert_eq!(patch.remove(number), map.remove(&number));
+                }
+                had_directory |= patch.directory.is_some();
+                prop_assert_eq!(patch.get(number), map.get(&number));
+            }
+            prop_assert!(patch.iter().eq(map.iter().map(|(&number, item)| (number, item))));
+            prop_assert!((0..800).all(|number| patch.get(number) == map.get(&number)));
+            prop_assert!(had_directory || map.len() < DIRECTORY_MIN, "{} items", map.len());
+        }
+    }
+
+    #[test]
+    fn few_items_far_apart_have_no_directory_and_many_that_go_lose_it() {
+        let mut patch = Patch::default();
+        (0..1_000).for_each(|item| patch.insert(item * 100, item));
+        assert!(patch.directory.is_none(), "a chunk would hold less than one");
+        (0..1_000).for_each(|item| patch.insert(item, item));
+        (0..1_000).for_each(|item| _ = patch.remove(item * 100));
+        assert!(patch.directory.is_some());
+        assert!(
+            (0..1_000).all(|item| patch.get(item).copied() == (item % 100 != 0).then_some(item)),
+            "those that stay"
+        );
+        (0..1_000).for_each(|item| _ = patch.remove(item));
+        assert!(patch.directory.is_none() && patch.get(5).is_none());
     }
 
     #[test]
