@@ -75,6 +75,10 @@ impl Backlog {
         self.len == 0
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
+    }
+
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.links.get(slot).sent != IDLE
     }
@@ -86,10 +90,15 @@ impl Backlog {
 
     /// Queues `slot` as never told, whatever it was before.
     pub(crate) fn insert(&mut self, slot: u32) {
+        self.insert_told(slot, 0);
+    }
+
+    /// Queues `slot` as told so often, whatever it was before.
+    pub(crate) fn insert_told(&mut self, slot: u32, times: u8) {
         if self.contains(slot) {
             self.unlink(slot);
         }
-        self.push_back(slot, 0);
+        self.push_back(slot, times.min(LIMIT_MAX));
     }
 
     /// Takes `slot` out, if it is in.

@@ -94,6 +94,8 @@ counters! {
     updates_applied,
     /// Claims about members that were known already or outdated.
     updates_stale,
+    /// Claims about members that were told no further, since all that were asked knew them.
+    updates_settled,
     /// Claims about new members refused because the table is full.
     members_refused,
     /// Dead and departed members forgotten before their time because the configuration shrank the table.
@@ -213,6 +215,7 @@ split! {
     transmits_unencodable,
     calls_withheld,
     transmits_refused,
+    updates_settled,
     members_refused,
     members_evicted,
     metadata_refused,

@@ -67,6 +67,7 @@ pub mod config;
 pub mod coordinate;
 mod counters;
 mod fanout;
+mod fifo;
 #[cfg(test)]
 #[allow(unreachable_pub, reason = "it is a crate of its own as well")]
 #[path = "../fuzz/src/lib.rs"]

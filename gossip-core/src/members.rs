@@ -104,6 +104,11 @@ pub(crate) struct Members<A: Address> {
     view: Option<Arc<View<A>>>,
     /// What distinguishes the live members from those of the view.
     digests: Digests,
+    /// The node itself, as it stands at [`SELF`] among the entries, which are elsewhere: every datagram needs it.
+    local: A::Stored,
+    incarnation: u32,
+    /// Members in use that are not alive.
+    not_alive: u32,
     entries: Overlay<Entry<A>>,
     /// The live members other than this node, in no particular but reproducible order.
     live: Overlay<Slot>,
@@ -153,6 +158,10 @@ impl<A: Address> Members<A> {
             index: HashTable::new(),
             hasher: hasher.clone(),
             live: Overlay::shared(Vec::new(), view.as_ref().map_or_else(Arc::default, |view| view.live.clone())),
+            local: local.into(),
+            incarnation,
+            // The node itself, until it is set below.
+            not_alive: 1,
             metadata: None,
             names: None,
             ring: None,
@@ -179,6 +188,24 @@ impl<A: Address> Members<A> {
     /// Live members, this node included if it has not left.
     pub(crate) fn live_count(&self) -> u32 {
         self.live.len() as u32 + u32::from(self.entries.at(SELF).state.is_live())
+    }
+
+    /// The address of the node itself.
+    #[inline]
+    pub(crate) fn local(&self) -> A {
+        self.local.into()
+    }
+
+    /// The incarnation of the node itself.
+    #[inline]
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// Whether all that are in the table are alive, none of them suspected, dead or gone.
+    #[inline]
+    pub(crate) fn all_alive(&self) -> bool {
+        self.not_alive == 0
     }
 
     /// Live members other than this node.
@@ -225,12 +252,6 @@ impl<A: Address> Members<A> {
     /// How many bytes of a table, from its front, a datagram needs, and who is to draw members.
     pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
     pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
-
-    /// Where the entries are that the next input needs: see [`Node::lines_for`](crate::Node::lines_for).
-    #[inline]
-    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        line(self.entries.own_start().cast());
-    }
 
     /// What this table began with, if others did as well.
     #[inline]
@@ -300,6 +321,7 @@ impl<A: Address> Members<A> {
     /// Adds a member that is not in the table.
     pub(crate) fn insert(&mut self, addr: A, claim: Claim, metadata: Option<Metadata<'_>>) -> Slot {
         let entry = Entry::new(addr.into());
+        self.not_alive += 1;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.entries.update(slot, |place| *place = entry);
@@ -326,12 +348,16 @@ impl<A: Address> Members<A> {
     /// Replaces what is known of a member; `None` leaves its metadata as they are.
     pub(crate) fn set(&mut self, slot: Slot, claim: Claim, metadata: Option<Metadata<'_>>) {
         self.digests.toggle(self.fingerprint(slot));
-        let (addr, position) = self.entries.update(slot, |entry| {
+        let (addr, position, before) = self.entries.update(slot, |entry| {
             entry.incarnation = claim.incarnation;
-            entry.state = claim.state;
-            (entry.addr, entry.position)
+            let before = core::mem::replace(&mut entry.state, claim.state);
+            (entry.addr, entry.position, before)
         });
-        if slot != SELF {
+        self.not_alive += u32::from(claim.state != MemberState::Alive);
+        self.not_alive -= u32::from(before != MemberState::Alive);
+        if slot == SELF {
+            self.incarnation = claim.incarnation;
+        } else {
             self.place(slot, claim.state.is_live(), position);
         }
         if let Some(Metadata { version, bytes }) = metadata {
@@ -359,6 +385,7 @@ impl<A: Address> Members<A> {
             found.remove();
         }
         self.entries.update(slot, |entry| entry.position = FREE);
+        self.not_alive -= 1;
         self.free.push(slot);
     }
 

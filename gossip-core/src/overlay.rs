@@ -53,12 +53,6 @@ impl<T: Clone + PartialEq> Overlay<T> {
         self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len as usize)
     }
 
-    /// Where the first of the items is that are not shared.
-    #[inline]
-    pub(crate) fn own_start(&self) -> *const T {
-        self.own.as_ptr()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

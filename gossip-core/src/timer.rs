@@ -49,6 +49,11 @@ impl Timers {
         self.set &= !(1 << timer as u8);
     }
 
+    /// When a timer was due last, or was to be when it was cleared.
+    pub(crate) fn last(&self, timer: Timer) -> Instant {
+        self.deadlines[timer as usize]
+    }
+
     pub(crate) fn clear_all(&mut self) {
         self.set = 0;
     }

@@ -2,6 +2,7 @@
 
 use super::{FREE, Members, NOT_LIVE, SELF};
 use crate::address::Address;
+use crate::member::MemberState;
 use crate::sync::{BUCKET_BITS_MAX, BUCKETS_MAX, Digests};
 
 impl<A: Address> Members<A> {
@@ -11,10 +12,11 @@ impl<A: Address> Members<A> {
     /// When something does not agree.
     pub(crate) fn check(&self) {
         let mut digests = Digests::default();
-        let (mut used, mut live) = (0, 0);
+        let (mut used, mut live, mut not_alive) = (0, 0, 0);
         for slot in self.slots_from(SELF) {
             let entry = self.entry(slot);
             used += 1;
+            not_alive += u32::from(entry.state != MemberState::Alive);
             assert_eq!(self.find(&entry.addr()), Some(slot), "{entry:?} is found under its address");
             if slot != SELF && entry.state.is_live() {
                 live += 1;
@@ -25,6 +27,13 @@ impl<A: Address> Members<A> {
             digests.toggle(self.fingerprint(slot));
         }
         assert_eq!(used, self.len(), "each member is found once");
+        assert_eq!(not_alive, self.not_alive, "those that are not alive are counted");
+        let own = self.entry(SELF);
+        assert_eq!(
+            (own.addr, own.incarnation),
+            (self.local, self.incarnation),
+            "the node itself is what its entry says"
+        );
         assert!(self.view.is_some() || self.index.len() == used, "each member once in the index");
         assert_eq!(live, self.live.len(), "each live member once in the list");
         for &slot in &self.free {

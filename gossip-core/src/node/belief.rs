@@ -6,7 +6,7 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Entry, Slot};
 use crate::name::split_name;
-use crate::sparse::push_tight;
+use crate::rumors::strategies::Situation;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 
@@ -28,7 +28,7 @@ impl<A: Address> Node<A> {
         self.members.set(slot, claim, newer);
         self.after_change(now, slot, Some(old), told_by, accuser);
         if changed && old.state == claim.state {
-            push_tight(&mut self.events, Event::MetadataChanged { addr: self.members.entry(slot).addr() });
+            self.events.push_back(Event::MetadataChanged { addr: self.members.entry(slot).addr() });
         }
         if changed || !old.state.is_live() {
             self.check_name(slot);
@@ -60,7 +60,13 @@ impl<A: Address> Node<A> {
         let entry = self.members.entry(slot);
         let (addr, claim) = (entry.addr(), entry.claim());
         self.counters.updates_applied += 1;
-        self.updates.insert(slot);
+        let told = if self.listed && old.is_none() && claim.state == MemberState::Alive {
+            // Those who let this node in know whom they listed: it is told once, after all else, should there be others.
+            Situation::new(&self.config, &self.members, true).transmissions.saturating_sub(1)
+        } else {
+            0
+        };
+        self.updates.insert_told(slot, told);
         let suspicion = self.suspicions.remove(&slot);
         if claim.state == MemberState::Suspect {
             let suspicion = Suspicion::new(now, accuser, self.members.live_count(), &self.config);
@@ -80,24 +86,21 @@ impl<A: Address> Node<A> {
             }
         }
         if old.map(|old| old.state) != Some(claim.state) {
-            push_tight(
-                &mut self.events,
-                Event::MemberChanged {
-                    addr,
-                    state: claim.state,
-                    incarnation: claim.incarnation,
-                    told_by,
-                    accuser: match claim.state {
-                        MemberState::Suspect => Some(accuser),
-                        MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
-                        MemberState::Alive | MemberState::Left => None,
-                    },
-                    confirmations: match claim.state {
-                        MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
-                        MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
-                    },
+            self.events.push_back(Event::MemberChanged {
+                addr,
+                state: claim.state,
+                incarnation: claim.incarnation,
+                told_by,
+                accuser: match claim.state {
+                    MemberState::Suspect => Some(accuser),
+                    MemberState::Dead => suspicion.as_ref().map(Suspicion::first_accuser),
+                    MemberState::Alive | MemberState::Left => None,
                 },
-            );
+                confirmations: match claim.state {
+                    MemberState::Dead => suspicion.as_ref().map_or(0, Suspicion::confirmations),
+                    MemberState::Alive | MemberState::Suspect | MemberState::Left => 0,
+                },
+            });
         }
     }
 
@@ -131,7 +134,7 @@ impl<A: Address> Node<A> {
             if let Some(addr) = gone.map(Entry::addr) {
                 self.updates.remove(slot);
                 self.members.remove(slot);
-                push_tight(&mut self.events, Event::MemberForgotten { addr });
+                self.events.push_back(Event::MemberForgotten { addr });
                 return true;
             }
         }
@@ -144,7 +147,7 @@ impl<A: Address> Node<A> {
         let Some((name, _)) = split_name(self.members.metadata(slot).bytes).filter(|_| is_live(slot)) else { return };
         if let Some(other) = self.members.named(name).find(|&other| other != slot && is_live(other)) {
             let [addr, other] = [slot, other].map(|slot| self.members.entry(slot).addr());
-            push_tight(&mut self.events, Event::NameConflict { addr, other });
+            self.events.push_back(Event::NameConflict { addr, other });
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::{Entry, SELF, Slot};
 use crate::probe::{Patience, Probe, SEQUENCES};
-use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -104,7 +103,7 @@ impl<A: Address> Node<A> {
         self.counters.probes_failed += 1;
         let (helpers, silent) = (probe.helpers(), probe.silent_helpers());
         self.awareness.on_probe_failure(helpers, silent, self.config.awareness_max);
-        push_tight(&mut self.events, Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
+        self.events.push_back(Event::ProbeFailed { addr: probe.addr, helpers, nacks: helpers - silent });
         // Unless the slot was given to another meanwhile.
         if self.members.get(probe.target).is_some_and(|entry| entry.addr() == probe.addr) {
             // Whatever was measured says nothing about when it will answer again.
@@ -138,7 +137,7 @@ impl<A: Address> Node<A> {
         }
         let (deadline, confirmations) = (suspicion.deadline(), suspicion.confirmations());
         let addr = self.members.entry(slot).addr();
-        push_tight(&mut self.events, Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
+        self.events.push_back(Event::SuspicionConfirmed { addr, accuser, confirmations, told_by });
         self.watch_suspicion(deadline, slot);
         self.updates.insert(slot);
         true
@@ -231,6 +230,7 @@ impl<A: Address> Node<A> {
         let Some(deadline) = self.timers.next().filter(|deadline| *deadline <= now) else { return };
         if now.since(deadline) > self.config.probe_timeout {
             self.rumors.lie_unread_since(deadline, now);
+            self.beat(now);
         } else if timeout {
             self.rumors.are_read(now);
         }
@@ -251,6 +251,8 @@ impl<A: Address> Node<A> {
                 let target = probe.target;
                 self.on_round_trip(target, from, rtt);
             }
+            // Nothing is waited for any more.
+            self.clear_probe_timers();
             return;
         }
         self.on_relayed_ack(from, seq);
@@ -266,7 +268,7 @@ impl<A: Address> Node<A> {
         if let Some(coordinates) = &mut self.coordinates {
             coordinates.on_round_trip(&addr, rtt, &mut self.rng);
         }
-        push_tight(&mut self.events, Event::Rtt { addr, rtt });
+        self.events.push_back(Event::Rtt { addr, rtt });
     }
 
     pub(super) fn on_nack(&mut self, from: A, seq: u32) {
@@ -300,7 +302,7 @@ impl<A: Address> Node<A> {
         self.counters.add(1, |cold| &mut cold.refutations);
         self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
         self.updates.insert(SELF);
-        push_tight(&mut self.events, Event::Refuted { claim, told_by, incarnation });
+        self.events.push_back(Event::Refuted { claim, told_by, incarnation });
     }
 
     fn maybe_reconnect(&mut self) {

@@ -4,8 +4,8 @@
 //!   `share` (memory in common with others);
 //! - what comes in: `receive` (what a datagram brings), `belief` (what follows when a member is held for something else);
 //! - failure detection: `failure` (probing and suspicion), `relay` (probing for others);
-//! - what goes out: `spread` (gossip rounds, goodbye), `tree` (ranges of members told on), `sync` (anti-entropy), `queue` (what waits, and the limit on
-//!   datagrams), `transmit` (what goes into a datagram), `seal` (the keyring);
+//! - what goes out: `spread` (gossip rounds, goodbye), `settle` (what need not be told any more), `tree` (ranges of members told on),
+//!   `sync` (anti-entropy), `queue` (what waits, and the limit on datagrams), `transmit` (what goes into a datagram), `seal` (the keyring);
 //! - the application's part: `publish` (events and messages), `query`, `read` (what it may ask).
 
 mod belief;
@@ -23,6 +23,7 @@ mod relay;
 mod restore;
 #[cfg(feature = "keyring")]
 mod seal;
+mod settle;
 mod setup;
 mod share;
 mod spread;
@@ -44,6 +45,7 @@ use crate::brake::Brake;
 use crate::config::{Config, ConfigError};
 use crate::coordinate::Coordinates;
 use crate::counters::Counts;
+use crate::fifo::Fifo;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 use crate::member::Metadata;
 use crate::members::{Members, SELF, Slot};
@@ -52,7 +54,6 @@ use crate::queries::Queries;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::Rumors;
-use crate::sparse::pop_tight;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
 use crate::timer::{self, Timer, Timers};
@@ -61,6 +62,7 @@ use former::Former;
 use queue::Queue;
 pub use read::{Change, Member};
 use restore::Acquaintances;
+use settle::Agreement;
 pub use setup::Setup;
 use sync::Sync;
 use transmit::Outgoing;
@@ -115,11 +117,14 @@ pub struct Node<A: Address> {
     /// Whether a member that is not suspected owes the answer to a probe since then.
     unanswered: bool,
     awareness: Awareness,
+    agreement: Agreement,
+    /// Whether the datagram at hand lists the members for a newcomer.
+    listed: bool,
     /// Datagrams sent since the last gossip round to tell events on at once.
     forwards: u16,
     /// Parts of the gossip round that are made.
     part: u32,
-    events: VecDeque<Event<A>>,
+    events: Fifo<Event<A>>,
     outgoing: Queue<A>,
     /// Events that the datagram at hand brought, by their slots.
     fresh: Vec<u32>,
@@ -185,6 +190,8 @@ impl<A: Address> Node<A> {
             queries: None,
             tombstones: VecDeque::new(),
             awareness: Awareness::new(),
+            agreement: Agreement::default(),
+            listed: false,
             probe: None,
             relays: Vec::new(),
             suspicions: BTreeMap::new(),
@@ -203,8 +210,7 @@ impl<A: Address> Node<A> {
             part: 0,
             timers: Timers::default(),
             outgoing: Queue::new(),
-            // With room for one of each from birth on: next to what else the node has allocated.
-            events: VecDeque::with_capacity(1),
+            events: Fifo::new(),
             counters: Counts::default(),
             accepted: 0,
             #[cfg(feature = "keyring")]
@@ -219,7 +225,7 @@ impl<A: Address> Node<A> {
         node.members.keep_ring(node.config.strategy.keeps_ring());
         #[cfg(feature = "keyring")]
         node.sealing
-            .set_keyring(&node.members.entry(SELF).addr(), setup.keyring)
+            .set_keyring(&node.members.local(), setup.keyring)
             .map_err(|_| ConfigError { name: "session", rule: "must be given with a keyring" })?;
         node.arm(now);
         Ok(node)
@@ -232,14 +238,18 @@ impl<A: Address> Node<A> {
     /// was counted.
     pub fn handle(&mut self, now: Instant, input: Input<'_, A>) -> Result<Outcome<A>, InputError> {
         self.notice_lateness(now, matches!(input, Input::Timeout));
-        match input {
+        let outcome = match input {
             Input::Datagram { from, bytes } => self.on_datagram(now, from, bytes).map(|()| Outcome::Done),
             Input::Timeout => {
                 self.on_timeout(now);
                 Ok(Outcome::Done)
             }
-            Input::Command(command) => Ok(self.on_command(now, command)?),
+            Input::Command(command) => self.on_command(now, command).map_err(InputError::from),
+        };
+        if self.has_news() {
+            self.beat(now);
         }
+        outcome
     }
 
     /// Encodes the next datagram into `buffer`, which should hold [`datagram_max`](Config::datagram_max) bytes: a shorter one
@@ -251,7 +261,7 @@ impl<A: Address> Node<A> {
 
     /// The next thing that the application may want to know.
     pub fn poll_event(&mut self) -> Option<Event<A>> {
-        pop_tight(&mut self.events)
+        self.events.pop_front()
     }
 
     /// When to call [`handle`](Self::handle) with [`Input::Timeout`], unless something else happens before. `None` when time
@@ -355,6 +365,7 @@ impl<A: Address> Node<A> {
                     self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval / parts));
                     self.align(now);
                     self.on_gossip_round(now, parts);
+                    self.rest();
                 }
                 Timer::ProbeRetry => self.on_probe_retry(now),
                 Timer::ProbeTimeout => self.on_probe_timeout(now, deadline),
@@ -399,6 +410,13 @@ fn stored<A: Address>(addr: A) -> A {
 fn next_multiple(now: Instant, interval: core::time::Duration) -> Instant {
     let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
     Instant::from_nanos((now.as_nanos() / interval).saturating_add(1).saturating_mul(interval))
+}
+
+/// The first time after `now` that is a multiple of `interval` after or before `beat`.
+fn next_beat(now: Instant, beat: Instant, interval: core::time::Duration) -> Instant {
+    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
+    let over = now.as_nanos().wrapping_sub(beat.as_nanos() % interval) % interval;
+    Instant::from_nanos(now.as_nanos().saturating_add(interval - over))
 }
 
 /// The next beat of a periodic timer. A driver that is a whole interval late skips beats rather than serve them in a burst.

@@ -10,7 +10,6 @@ use crate::members::SELF;
 use crate::options::QueryOptions;
 use crate::queries::{Draw, Due, Noted};
 use crate::rumors::{Delivery, EventId};
-use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::{Part, Response, RumorKind, Terms};
 
@@ -52,7 +51,7 @@ impl<A: Address> Node<A> {
         let queries = self.queries.get_or_insert_default();
         let dropped = queries.ask(now, id, deadline, receipts, &self.config, &mut draw);
         self.counters.add(dropped, |cold| &mut cold.queries_dropped);
-        push_tight(&mut self.events, Event::Query { id, payload, hops, from, via, respond_within });
+        self.events.push_back(Event::Query { id, payload, hops, from, via, respond_within });
     }
 
     pub(super) fn respond(&mut self, now: Instant, id: EventId<A>, payload: &[u8]) -> Result<(), CommandError> {
@@ -87,7 +86,7 @@ impl<A: Address> Node<A> {
                 if let Some(payload) = payload {
                     self.counters.add(1, |cold| &mut cold.answers_received);
                     let id = EventId { origin: self.local(), sequence };
-                    push_tight(&mut self.events, Event::QueryAnswer { id, from, payload: payload.into() });
+                    self.events.push_back(Event::QueryAnswer { id, from, payload: payload.into() });
                 }
             }
             Noted::Duplicate => self.counters.add(1, |cold| &mut cold.answers_duplicate),
@@ -105,12 +104,12 @@ impl<A: Address> Node<A> {
         while let Some(queries) =
             self.queries.as_mut().filter(|queries| queries.next_wake().is_some_and(|wake| wake <= now))
         {
-            let local = self.members.entry(SELF).addr();
+            let local = self.members.local();
             let mut draw = Draw::new(&mut self.rng, self.members.live_count(), &self.config);
             let Some(due) = queries.take_due(local, now, &mut draw) else { return };
             match due {
                 Due::Closed { id, received, answered, members } => {
-                    push_tight(&mut self.events, Event::QueryClosed { id, received, answered, members });
+                    self.events.push_back(Event::QueryClosed { id, received, answered, members });
                 }
                 Due::Respond { id, answer, again } => {
                     // Only to a member: a query must not make this node send to anybody in the world.

@@ -5,20 +5,17 @@
 //! its messages go first, so that a node which must save datagrams does not seem dead.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::transmit::Outgoing;
-use super::warm::lines_of_queue;
-use crate::sparse::{pop_tight, push_tight};
+use crate::fifo::Fifo;
 use crate::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct Queue<A> {
     /// Messages of failure detection, under a limit.
-    #[allow(clippy::box_collection, reason = "a word where nearly all nodes have none")]
-    first: Option<Box<VecDeque<Outgoing<A>>>>,
-    rest: VecDeque<Outgoing<A>>,
+    first: Option<Box<Fifo<Outgoing<A>>>>,
+    rest: Fifo<Outgoing<A>>,
     paid: Instant,
 }
 
@@ -27,7 +24,7 @@ type Rate = u32;
 
 impl<A> Queue<A> {
     pub(super) fn new() -> Self {
-        Self { first: None, rest: VecDeque::with_capacity(1), paid: Instant::ZERO }
+        Self { first: None, rest: Fifo::new(), paid: Instant::ZERO }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -46,23 +43,17 @@ impl<A> Queue<A> {
 
     pub(super) fn push_back(&mut self, outgoing: Outgoing<A>, rate: Rate) {
         let first = rate > 0 && outgoing.detects_failure();
-        push_tight(if first { self.first.get_or_insert_default() } else { &mut self.rest }, outgoing);
+        if first { self.first.get_or_insert_default() } else { &mut self.rest }.push_back(outgoing);
     }
 
     pub(super) fn any(&self, of: impl Fn(&Outgoing<A>) -> bool) -> bool {
-        self.first.iter().flat_map(|first| first.iter()).chain(&self.rest).any(of)
-    }
-
-    /// Where the next message will be put.
-    #[inline]
-    pub(super) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        lines_of_queue(&self.rest, line);
+        self.first.iter().flat_map(|first| first.iter()).chain(self.rest.iter()).any(of)
     }
 
     /// Gives up the room that is not needed.
     pub(super) fn shrink(&mut self) {
         self.first.take_if(|first| first.is_empty());
-        self.rest.shrink_to_fit();
+        self.rest.shrink();
     }
 
     /// Puts back what is not done with.
@@ -75,7 +66,7 @@ impl<A> Queue<A> {
         if self.due(rate).is_some_and(|due| due > now) {
             return None;
         }
-        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| pop_tight(&mut self.rest))
+        self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| self.rest.pop_front())
     }
 
     /// A datagram was sent.

@@ -50,7 +50,7 @@ impl<A: Address> Node<A> {
     /// This node's address.
     #[must_use]
     pub fn local(&self) -> A {
-        self.members.entry(SELF).addr()
+        self.members.local()
     }
 
     /// The configuration in force.

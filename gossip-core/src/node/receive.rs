@@ -1,7 +1,6 @@
 //! What a datagram brings: first what its sender's header says, then the items that ride on it, then the message, and at
 //! last whether sender and receiver know the same.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -9,13 +8,13 @@ use super::transmit::{Cursor, List, Outgoing};
 use super::{Node, Phase, stored};
 use crate::address::Address;
 use crate::counters::Counts;
+use crate::fifo::Fifo;
 use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{SELF, Slot};
 use crate::options::Order;
 use crate::rumors::strategies::Branch;
 use crate::rumors::{Delivery, EventId, Heard, lifetime};
-use crate::sparse::push_tight;
 use crate::time::Instant;
 use crate::wire::{self, Datagram, DecodeError, Item, Message, Rumor, RumorKind, Sender, Update};
 
@@ -78,13 +77,14 @@ impl<A: Address> Node<A> {
         let sender_is_live = leaves || self.on_sender(now, from, sender.incarnation);
         if sender_is_live && !leaves && self.phase == Phase::Alone {
             self.phase = Phase::Member;
-            push_tight(&mut self.events, Event::Joined { through: from });
+            self.events.push_back(Event::Joined { through: from });
         }
         let via = via(&message);
         // The dead and departed that the sender holds for alive are in no digest: an exchange tells of them like this.
         let corrects = matches!(message, Message::SyncWant { .. });
         let mut brought = Brought::default();
         let mut first_event = None;
+        self.listed = matches!(message, Message::Members);
         for item in items {
             match item {
                 Item::Update(update) => {
@@ -107,6 +107,7 @@ impl<A: Address> Node<A> {
                 }
             }
         }
+        self.listed = false;
         if !self.fresh.is_empty() {
             self.forward(now, Some(from));
         }
@@ -114,6 +115,9 @@ impl<A: Address> Node<A> {
             self.on_branch(now, from, seq, Branch { start, end }, id);
         }
         self.on_message(now, from, &message, &sender, sender_is_live, brought);
+        if via == Via::Sync && self.sync.grants() {
+            self.beat(now);
+        }
     }
 
     /// A datagram shows that its sender is there. False when it cannot count as a member: it does not know yet that it was
@@ -192,7 +196,7 @@ impl<A: Address> Node<A> {
             self.updates.insert(slot);
         }
         if changed {
-            push_tight(&mut self.events, Event::MetadataChanged { addr });
+            self.events.push_back(Event::MetadataChanged { addr });
             self.check_name(slot);
         }
     }
@@ -258,7 +262,11 @@ impl<A: Address> Node<A> {
         sender_is_live: bool,
         brought: Brought,
     ) {
-        let mut differ = sender.digest != self.digest();
+        let digest = self.digest();
+        let mut differ = sender.digest != digest;
+        if sender_is_live && !self.updates.is_empty() {
+            self.settle(digest, differ, message);
+        }
         match *message {
             Message::Ping { seq } => self.enqueue(Outgoing::Ack { to: from, seq }),
             Message::Ack { seq } => self.on_ack(now, from, seq),
@@ -303,7 +311,7 @@ impl<A: Address> Node<A> {
                 differ = false;
             }
             Message::Response(ref response) => self.on_response(now, from, response, sender_is_live),
-            Message::App { payload } => push_tight(&mut self.events, Event::Message { from, payload: payload.into() }),
+            Message::App { payload } => self.events.push_back(Event::Message { from, payload: payload.into() }),
         }
         if differ && sender_is_live {
             self.maybe_sync(now, from);
@@ -312,15 +320,10 @@ impl<A: Address> Node<A> {
 }
 
 /// Gives an event to the application.
-pub(super) fn hand_over<A>(
-    events: &mut VecDeque<Event<A>>,
-    counters: &mut Counts,
-    delivery: Delivery<A>,
-    order: Order,
-) {
+pub(super) fn hand_over<A>(events: &mut Fifo<Event<A>>, counters: &mut Counts, delivery: Delivery<A>, order: Order) {
     let Delivery { id, payload, hops, from, via } = delivery;
     counters.add(u64::from(matches!(order, Order::Gap | Order::Late)), |cold| &mut cold.events_out_of_order);
-    push_tight(events, Event::UserEvent { id, payload, hops, from, via, order });
+    events.push_back(Event::UserEvent { id, payload, hops, from, via, order });
 }
 
 fn via<A>(message: &Message<'_, A>) -> Via {

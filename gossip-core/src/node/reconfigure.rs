@@ -30,6 +30,8 @@ impl<A: Address> Node<A> {
         let old = core::mem::replace(&mut self.config, Arc::new(config.clone()));
         self.timers.stretch(Timer::Gossip, now, old.gossip_interval, config.gossip_interval);
         self.align(now);
+        // With another strategy a node that rested may have something to do.
+        self.beat(now);
         self.timers.stretch(Timer::Probe, now, old.probe_interval, config.probe_interval);
         for timer in [Timer::ProbeTimeout, Timer::ProbeRetry] {
             self.timers.stretch(timer, now, old.probe_timeout, config.probe_timeout);

@@ -66,7 +66,7 @@ impl<A: Address> Node<A> {
         self.updates.shrink();
         self.round_trips.shrink();
         self.outgoing.shrink();
-        self.events.shrink_to_fit();
+        self.events.shrink();
         self.tombstones.shrink_to_fit();
         self.suspicion_deadlines.shrink_to_fit();
         self.relays.shrink_to_fit();

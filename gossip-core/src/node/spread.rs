@@ -2,15 +2,15 @@
 
 use super::receive::hand_over;
 use super::transmit::Outgoing;
-use super::{Node, Phase};
+use super::{Node, Phase, next_beat};
 use crate::address::Address;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, next_incarnation};
 use crate::members::SELF;
 use crate::rumors::Evicted;
 use crate::rumors::strategies::{Limits, Situation, Targets};
-use crate::sparse::push_tight;
 use crate::time::Instant;
+use crate::timer::Timer;
 use crate::wire::Sender;
 
 /// Rounds in which a goodbye is repeated.
@@ -57,6 +57,34 @@ impl<A: Address> Node<A> {
         }
     }
 
+    /// Ends the rounds of a node for which they would do nothing, until [`beat`](Self::beat) begins them anew: an idle node is not to
+    /// be woken several times a second.
+    pub(super) fn rest(&mut self) {
+        let calls = self.has_news() || self.config.strategy.calls_when_idle(&self.config);
+        // Who is alone calls those it once knew; who suspects others is to notice early when it is stalled itself.
+        let watches = self.members.peers().is_empty() || !self.suspicions.is_empty() || self.rumors.lie_unread();
+        let waits =
+            self.part > 0 || self.sync.grants() || self.branches.as_ref().is_some_and(|branches| branches.wait());
+        if self.phase == Phase::Member && !calls && !watches && !waits {
+            self.timers.clear(Timer::Gossip);
+        }
+    }
+
+    /// Makes rounds, if it rested, at the times at which it would have made them without a rest.
+    #[inline]
+    pub(super) fn beat(&mut self, now: Instant) {
+        if !self.timers.is_set(Timer::Gossip) && self.phase != Phase::Left {
+            self.resume_rounds(now);
+        }
+    }
+
+    #[cold]
+    fn resume_rounds(&mut self, now: Instant) {
+        let interval = self.config.gossip_interval / self.parts(now);
+        self.timers.set(Timer::Gossip, next_beat(now, self.timers.last(Timer::Gossip), interval));
+        self.align(now);
+    }
+
     /// Tells the events on that were just learnt, if the strategy wants it, but not to `teller`. What a call tells is the
     /// backlog's business.
     pub(super) fn forward(&mut self, now: Instant, teller: Option<A>) {
@@ -101,7 +129,7 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn begin_leave(&mut self) {
-        let incarnation = self.members.entry(SELF).incarnation;
+        let incarnation = self.members.incarnation();
         self.members.set(SELF, Claim { incarnation, state: MemberState::Left }, None);
         self.updates.insert(SELF);
         self.probe = None;
@@ -115,7 +143,7 @@ impl<A: Address> Node<A> {
             self.timers.clear_all();
             self.deliver_overdue(Instant::from_nanos(u64::MAX));
             self.serve_queries(Instant::from_nanos(u64::MAX));
-            push_tight(&mut self.events, Event::Left);
+            self.events.push_back(Event::Left);
             return;
         }
         self.phase = Phase::Leaving(rounds - 1);
@@ -130,7 +158,7 @@ impl<A: Address> Node<A> {
 
     /// A node that left joins again.
     pub(super) fn come_back(&mut self, now: Instant) {
-        let incarnation = next_incarnation(self.members.entry(SELF).incarnation);
+        let incarnation = next_incarnation(self.members.incarnation());
         self.members.set(SELF, Claim { incarnation, state: MemberState::Alive }, None);
         self.updates.insert(SELF);
         self.phase = Phase::Alone;
@@ -142,7 +170,7 @@ impl<A: Address> Node<A> {
 
     /// What a datagram tells of its sender.
     pub(super) fn sender(&self) -> Sender {
-        Sender { incarnation: self.members.entry(SELF).incarnation, digest: self.digest() }
+        Sender { incarnation: self.members.incarnation(), digest: self.digest() }
     }
 
     /// Delivers the ordered events that waited for others until now.

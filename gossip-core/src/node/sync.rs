@@ -81,6 +81,11 @@ impl<A> Sync<A> {
     pub(super) fn on_gossip_round(&mut self) {
         self.granted = 0;
     }
+
+    /// Whether the end of a round allows others more than they may have now.
+    pub(super) fn grants(&self) -> bool {
+        self.granted > 0
+    }
 }
 
 impl<A: Address> Node<A> {

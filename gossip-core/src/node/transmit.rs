@@ -287,6 +287,10 @@ impl<A: Address> Node<A> {
     /// The first to learn that a member is suspected or declared dead is that member (Lifeguard's Buddy System), on
     /// whatever is sent to it.
     fn push_about_receiver(&self, encoder: &mut Encoder<'_>, to: A) {
+        // As nearly always: a search is saved.
+        if self.members.all_alive() {
+            return;
+        }
         let Some(slot) = self.members.find(&to) else { return };
         let state = self.members.entry(slot).state;
         // A suspect learns it by chance without the Buddy System; the dead and the departed do in any case, to come back.

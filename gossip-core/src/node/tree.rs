@@ -32,6 +32,13 @@ impl<A> Default for Branches<A> {
     }
 }
 
+impl<A> Branches<A> {
+    /// Whether one is still to be acknowledged.
+    pub(super) fn wait(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct Pending<A> {
     id: EventId<A>,
@@ -46,6 +53,8 @@ impl<A: Address> Node<A> {
     /// This node is the head of a branch for an event: the root, or one whom another told.
     pub(super) fn serve_branch(&mut self, now: Instant, id: EventId<A>, branch: Branch) {
         let Strategy::SqrtTree { split_max, .. } = self.config.strategy else { return };
+        // What is sent counts until the round ends, and what is not acknowledged is sent again in one.
+        self.beat(now);
         let Some(parts) = branch.parts(self.members.live_count(), split_max) else {
             let mut leaves = core::mem::take(&mut self.drawn);
             leaves.clear();

@@ -2,7 +2,6 @@
 //! an input. Who knows what comes next can have the processor fetch what will be needed, for several nodes at once and without
 //! waiting. Here is told where that is; nothing here reads it. How to fetch it is the driver's business.
 
-use alloc::collections::VecDeque;
 use core::mem::{offset_of, size_of};
 use core::ops::Range;
 
@@ -36,20 +35,9 @@ impl<A: Address> Node<A> {
         }
     }
 
-    /// Tells `line` where that is to which the node itself refers and that the next input needs: one place in each line of memory. To be
-    /// called when the node itself is there, and changes nothing.
-    #[inline]
-    pub fn lines_for(&self, need: Need, line: &mut impl FnMut(*const u8)) {
-        self.members.lines(line);
-        match need {
-            // Most that comes is for the application, and most that goes is an answer or a call.
-            Need::Datagram => lines_of_queue(&self.events, line),
-            Need::Timeout | Need::Command => self.outgoing.lines(line),
-        }
-    }
-
-    /// The same for where the node looks up a member who sent it a datagram, or is to be sent one, if that is in a
-    /// [`SharedView`](crate::SharedView).
+    /// Tells `line` where the node looks up a member who sent it a datagram, or is to be sent one, if that is in a
+    /// [`SharedView`](crate::SharedView): one place in each line of memory. To be called when the node itself is there, and changes
+    /// nothing.
     #[inline]
     pub fn lines_of_search(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
         if let Some(view) = self.members.view() {
@@ -66,15 +54,6 @@ impl<A: Address> Node<A> {
     }
 }
 
-/// Where the next item of an empty queue will be put.
-#[inline]
-pub(super) fn lines_of_queue<T>(queue: &VecDeque<T>, line: &mut impl FnMut(*const u8)) {
-    let item = queue.as_slices().0.as_ptr();
-    if queue.capacity() > 0 {
-        lines_of(item, line);
-    }
-}
-
 /// Every line of an item, wherever it is.
 #[inline]
 pub(crate) fn lines_of<T>(item: *const T, line: &mut impl FnMut(*const u8)) {
@@ -85,7 +64,6 @@ pub(crate) fn lines_of<T>(item: *const T, line: &mut impl FnMut(*const u8)) {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
     use core::net::SocketAddr;
 
     use super::*;
@@ -94,19 +72,7 @@ mod tests {
     fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
         let of_range = |bytes: &Range<usize>| bytes.end.div_ceil(LINE) - bytes.start / LINE;
         let lines = |need| Node::<SocketAddr>::bytes_for(need).iter().map(of_range).sum::<usize>();
-        assert!(lines(Need::Datagram) <= 9, "{}", lines(Need::Datagram));
-        assert!(lines(Need::Timeout) <= 13, "{}", lines(Need::Timeout));
-    }
-
-    #[test]
-    fn the_lines_of_a_queue_are_those_of_its_first_items() {
-        let lines = |capacity: usize| {
-            let queue = VecDeque::<[u8; 100]>::with_capacity(capacity);
-            let start = queue.as_slices().0.as_ptr() as usize;
-            let mut lines = Vec::new();
-            lines_of_queue(&queue, &mut |line| lines.push(line as usize - start));
-            lines
-        };
-        assert_eq!((lines(0), lines(1), lines(9)), (Vec::new(), [0, 64, 99].into(), [0, 64, 99].into()));
+        assert!(lines(Need::Datagram) <= 12, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Timeout) <= 17, "{}", lines(Need::Timeout));
     }
 }

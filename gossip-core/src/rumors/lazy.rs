@@ -90,6 +90,11 @@ impl<A: Address> Rumors<A> {
         self.store().hear(now, rumor, unread_since, config)
     }
 
+    /// Whether what is heard may have lain unread.
+    pub(crate) fn lie_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
     /// From now on what is heard may have come at any time since then. A copy that lay unread for long is older than it says:
     /// taken for young it would be told to all, who have forgotten it; taken for too old it comes again, from somebody who knows
     /// its age, if it is alive.

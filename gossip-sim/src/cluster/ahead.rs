@@ -5,7 +5,7 @@
 //! ```text
 //!   SCOUTED before its turn    the host is fetched, and the datagram
 //!   FIRST before its turn      the host says whether its node will be needed: the node is fetched, of it what this input needs
-//!   SECOND before its turn     the node is there: what it refers to is fetched, and where it will look for its peer
+//!   SECOND before its turn     the node is there: where it will look for its peer is fetched
 //!   THIRD before its turn      that is there: what it knows of the peer is fetched
 //! ```
 //! It changes how long a run takes and nothing else.
@@ -19,7 +19,7 @@ use crate::observe::Observer;
 use crate::prefetch;
 use crate::queue::{Entry, Queue};
 
-/// How many happenings before its turn a host is looked for, its node is fetched, and what that refers to.
+/// How many happenings before its turn a host is looked for, its node is fetched, and what that knows of the peer.
 const SCOUTED: usize = 32;
 const FIRST: usize = 24;
 const SECOND: usize = 14;
@@ -114,7 +114,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
         for _ in 0..2 {
             let Some(entry) = self.ahead.next(1, SECOND) else { break };
-            self.fetch_beyond(Happening::unpack(entry.what), entry.at);
+            self.fetch_search(Happening::unpack(entry.what), entry.at);
         }
         for _ in 0..2 {
             let Some(entry) = self.ahead.next(2, THIRD) else { break };
@@ -147,13 +147,10 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
     }
 
-    /// Has fetched what a node refers to, and where it will look for its peer.
+    /// Has fetched where a node will look for its peer.
     #[inline]
-    fn fetch_beyond(&self, happening: Happening, at: u64) {
-        let Some((id, need)) = self.needed(happening, at) else { return };
-        let Some(node) = self.get(id) else { return };
-        node.lines_for(need, &mut prefetch::line);
-        if let Some(peer) = self.peer(happening, at) {
+    fn fetch_search(&self, happening: Happening, at: u64) {
+        if let Some((node, peer)) = self.peer(happening, at) {
             node.lines_of_search(&peer, &mut prefetch::line);
         }
     }
@@ -161,26 +158,20 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Has fetched what a node knows of its peer.
     #[inline]
     fn fetch_peer(&self, happening: Happening, at: u64) {
-        let Some(peer) = self.peer(happening, at) else { return };
-        let (Happening::Arrival { to: id, .. } | Happening::Release { to: id, .. } | Happening::Traffic { id, .. }) =
-            happening
-        else {
-            return;
-        };
-        if let Some(node) = self.get(id) {
+        if let Some((node, peer)) = self.peer(happening, at) {
             node.lines_of_entry(&peer, &mut prefetch::line);
         }
     }
 
-    /// Who sent what comes, or to whom a host will send.
+    /// A node, and who sent it what comes, or to whom it will send.
     #[inline]
-    fn peer(&self, happening: Happening, at: u64) -> Option<A> {
-        match happening {
-            Happening::Arrival { flight, .. } | Happening::Release { flight, .. } => Some(self.flights.get(flight).0),
-            Happening::Traffic { id, .. } => self.traffic.as_ref().and_then(|traffic| traffic.target(id, at)),
-            _ => None,
-        }
-        .map(A::of)
+    fn peer(&self, happening: Happening, at: u64) -> Option<(&Node<A>, A)> {
+        let (id, peer) = match happening {
+            Happening::Arrival { to, flight } | Happening::Release { to, flight } => (to, self.flights.get(flight).0),
+            Happening::Traffic { id, .. } => (id, self.traffic.as_ref()?.target(id, at)?),
+            _ => return None,
+        };
+        Some((self.get(id)?, A::of(peer)))
     }
 
     /// Whose node will be needed, and for what; nobody's for a timer that is outdated or too early.

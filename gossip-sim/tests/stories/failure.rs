@@ -50,7 +50,7 @@ fn helpers_that_pinged_in_vain_bring_the_confirmations() {
             assert_eq!(seconded > 0, helpers_confirm, "{seconded} seconded");
             took
         };
-        (0..6).map(from_suspicion_to_all).max().expect("six")
+        (0..16).map(from_suspicion_to_all).max().expect("sixteen")
     });
     // The shortest suspicion is 3 s, and what is left is the spread of the news.
     assert!(slowest[0] <= Duration::from_millis(3_800) && slowest[1] >= S(5), "{slowest:?}");

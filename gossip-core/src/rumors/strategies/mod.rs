@@ -20,7 +20,7 @@ use crate::address::Address;
 use crate::backlog::LIMIT_MAX;
 use crate::config::{Config, Strategy};
 use crate::fanout::{self, Fanout};
-use crate::members::{Members, SELF, Slot};
+use crate::members::{Members, Slot};
 use crate::rng::Rng;
 use crate::suspicion::digits;
 use crate::wire::{Message, Rumor};
@@ -75,7 +75,7 @@ impl<'a, A: Address> Situation<'a, A> {
     pub(crate) fn calls(&self, fanout: Fanout) -> u32 {
         match fanout {
             Fanout::Aging => self.aged,
-            _ => fanout.calls(&self.members.entry(SELF).addr(), self.members.live_count()),
+            _ => fanout.calls(&self.members.local(), self.members.live_count()),
         }
     }
 
@@ -115,6 +115,17 @@ impl Strategy {
             | Self::MedianCounter { fanout }
             | Self::Eager { fanout }
             | Self::SqrtTree { fanout, .. } => push_pull::round(fanout, situation, targets),
+        }
+    }
+
+    /// Whether a node with nothing to tell calls others all the same.
+    pub(crate) const fn calls_when_idle(self, config: &Config) -> bool {
+        match self {
+            Self::Push { .. } => false,
+            Self::Pull { .. } => true,
+            Self::PushPull { .. } | Self::MedianCounter { .. } | Self::Eager { .. } | Self::SqrtTree { .. } => {
+                config.idle_calls
+            }
         }
     }
 
@@ -225,6 +236,7 @@ mod tests {
             let mut targets = Targets { rng: &mut rng, slots: &mut slots };
             assert_eq!(strategy.round(&situation, &mut targets), answer, "{strategy:?} {idle_calls} {news}");
             assert_eq!(slots.len(), calls, "{strategy:?} {idle_calls} {news}");
+            assert!(news || (calls > 0) == strategy.calls_when_idle(&config), "{strategy:?} {idle_calls}");
         }
     }
 
