@@ -2,7 +2,7 @@
 //! virtual time, with Lifeguard's parts switched on one by one.
 //!
 //! ```sh
-//! cargo run --release -p benches --bin lifeguard [-- quick|tune]
+//! cargo run --release -p benches --bin lifeguard [-- [quick|tune] [lan] [SEED]]
 //! ```
 //! C of 128 members are slow together for D, run for I, are slow again, and so on for two minutes. What others think of the slow ones
 //! is not counted as false. After a minute one of the other members crashes. Slow in two ways: messages stuck both ways while
@@ -27,7 +27,6 @@ struct Grid {
 const FULL: Grid =
     Grid { concurrent: &[1, 4, 16, 32], durations: &[128, 512, 2_048, 8_192, 32_768], intervals: &[1, 256, 4_096] };
 const QUICK: Grid = Grid { concurrent: &[4, 32], durations: &[2_048, 8_192, 32_768], intervals: &[1, 4_096] };
-const SEED: u64 = 1;
 
 /// Makes a member slow for a while.
 type Slow = fn(&mut Watched, NodeId, Duration);
@@ -48,9 +47,13 @@ struct Tally {
 fn main() {
     let asked = |what: &str| std::env::args().any(|argument| argument == what);
     let grid = if asked("quick") || asked("tune") { QUICK } else { FULL };
-    let rows = if asked("tune") { tuning() } else { parts() };
+    let mut rows = if asked("tune") { tuning() } else { parts() };
+    if asked("lan") {
+        rows.retain(|(name, _)| name.starts_with("preset"));
+    }
+    let seed: u64 = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1);
     let Grid { concurrent, durations, intervals } = grid;
-    println!("N = {MEMBERS}, C = {concurrent:?}, D = {durations:?} ms, I = {intervals:?} ms, seed {SEED}");
+    println!("N = {MEMBERS}, C = {concurrent:?}, D = {durations:?} ms, I = {intervals:?} ms, seed {seed}");
     let ways: [(Slow, _); 2] =
         [(Watched::block_process, "messages stuck, timers run on"), (Watched::pause, "process stopped")];
     for &(slow_down, what) in if asked("tune") { &ways[..1] } else { &ways } {
@@ -64,7 +67,7 @@ fn main() {
             for &concurrent in concurrent {
                 for &duration in durations {
                     for &interval in intervals {
-                        run(config, slow_down, concurrent, duration, interval, &mut total);
+                        run(config, seed, slow_down, [concurrent.into(), duration, interval], &mut total);
                     }
                 }
             }
@@ -130,14 +133,21 @@ fn parts() -> Vec<(&'static str, Config)> {
     ]
 }
 
-fn run(config: &Config, slow_down: Slow, concurrent: u32, duration_ms: u64, interval_ms: u64, total: &mut Tally) {
+/// One cell: so many slow at once, for how long, how often, milliseconds.
+fn run(
+    config: &Config,
+    seed: u64,
+    slow_down: Slow,
+    [concurrent, duration_ms, interval_ms]: [u64; 3],
+    total: &mut Tally,
+) {
     let (duration, interval) = (Duration::from_millis(duration_ms), Duration::from_millis(interval_ms));
-    let mut cluster = converged(MEMBERS, SEED, config);
+    let mut cluster = converged(MEMBERS, seed, config);
     cluster.run_for(Duration::from_secs(15));
     cluster.clear_stats();
     cluster.observer_mut().deaths.clear();
     let start = cluster.now();
-    let slow = 1..=concurrent;
+    let slow = 1..=concurrent as NodeId;
     let mut crashed = None;
     while cluster.now() - start < Duration::from_secs(120) {
         for index in slow.clone() {
@@ -169,7 +179,7 @@ fn run(config: &Config, slow_down: Slow, concurrent: u32, duration_ms: u64, inte
     let since = |at: Duration| at - crashed.expect("the run is longer than a minute");
     let times: Vec<_> = cluster.observer().deaths_of(CRASHED).filter(|death| !slow.contains(&death.by)).collect();
     total.first.push(times.first().map(|death| since(death.at)));
-    let well = (MEMBERS - 1 - concurrent) as usize;
+    let well = MEMBERS as usize - 1 - concurrent as usize;
     // Each once: who forgot the dead in the end may hear of it from one who was slow all the time, and bury it again.
     let mut first_at = BTreeMap::new();
     times.iter().for_each(|death| _ = first_at.entry(death.by).or_insert(death.at));
