@@ -82,7 +82,8 @@ fn a_settled_node_serves_messages_and_timers_without_allocating() {
             node.handle(now, Input::Datagram { from: address(1), bytes }).unwrap();
             drain(node, now);
         }
-        for _ in 0..50 {
+        // A few seconds: the events are not to be so old that they come anew.
+        for _ in 0..8 {
             now = node.poll_timeout().unwrap().max(now);
             node.handle(now, Input::Timeout).unwrap();
             answer_pings(node, now, sender);
