@@ -82,7 +82,7 @@ fn a_settled_node_serves_messages_and_timers_without_allocating() {
             node.handle(now, Input::Datagram { from: address(1), bytes }).unwrap();
             drain(node, now);
         }
-        // A few seconds: the events are not to be so old that they come anew.
+        // Some seconds: when the first events end after a minute, the list of places that are free begins to grow.
         for _ in 0..8 {
             now = node.poll_timeout().unwrap().max(now);
             node.handle(now, Input::Timeout).unwrap();

@@ -94,7 +94,7 @@ counters! {
     updates_applied,
     /// Claims about members that were known already or outdated.
     updates_stale,
-    /// Claims about members that were told no further, since all that were asked knew them.
+    /// Claims about members that were told no further, since as many members as were met in a row knew them.
     updates_settled,
     /// Claims about new members refused because the table is full.
     members_refused,

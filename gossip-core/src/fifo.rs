@@ -5,6 +5,8 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
+use crate::sparse::push_tight;
+
 /// First in, first out.
 #[derive(Debug, Clone)]
 pub(crate) struct Fifo<T> {
@@ -44,14 +46,9 @@ impl<T> Fifo<T> {
         }
     }
 
-    /// Such queues are to take no more room than their longest bursts need.
     #[inline(never)]
     fn push_behind(&mut self, item: T) {
-        let rest = self.rest.get_or_insert_default();
-        if rest.len() == rest.capacity() {
-            rest.reserve_exact(rest.len() / 2 + 1);
-        }
-        rest.push_back(item);
+        push_tight(self.rest.get_or_insert_default(), item);
     }
 
     pub(crate) fn push_front(&mut self, item: T) {

@@ -302,7 +302,7 @@ impl<A: Address> Node<A> {
     /// Rounds that are to begin together begin at the next multiple of their interval.
     fn align(&mut self, now: Instant) {
         if self.config.aligned_rounds && self.timers.is_set(Timer::Gossip) {
-            self.timers.set(Timer::Gossip, next_multiple(now, self.config.gossip_interval));
+            self.timers.set(Timer::Gossip, next_beat(now, Instant::ZERO, self.config.gossip_interval));
         }
     }
 
@@ -406,17 +406,12 @@ fn stored<A: Address>(addr: A) -> A {
     A::Stored::from(addr).into()
 }
 
-/// The first multiple of `interval` after `now`.
-fn next_multiple(now: Instant, interval: core::time::Duration) -> Instant {
-    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-    Instant::from_nanos((now.as_nanos() / interval).saturating_add(1).saturating_mul(interval))
-}
-
 /// The first time after `now` that is a multiple of `interval` after or before `beat`.
 fn next_beat(now: Instant, beat: Instant, interval: core::time::Duration) -> Instant {
     let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-    let over = now.as_nanos().wrapping_sub(beat.as_nanos() % interval) % interval;
-    Instant::from_nanos(now.as_nanos().saturating_add(interval - over))
+    let (now_in, beat_in) = (now.as_nanos() % interval, beat.as_nanos() % interval);
+    let after = if beat_in > now_in { beat_in - now_in } else { interval - (now_in - beat_in) };
+    Instant::from_nanos(now.as_nanos().saturating_add(after))
 }
 
 /// The next beat of a periodic timer. A driver that is a whole interval late skips beats rather than serve them in a burst.

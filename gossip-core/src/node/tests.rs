@@ -27,10 +27,13 @@ fn claims(about: u16, claims: impl Iterator<Item = Claim>) -> Vec<u8> {
 }
 
 fn updates<'a>(updates: impl Iterator<Item = Update<'a, u16>>) -> Vec<u8> {
+    updates_on(&Message::Nack { seq: 0 }, updates)
+}
+
+fn updates_on<'a>(message: &Message<'_, u16>, updates: impl Iterator<Item = Update<'a, u16>>) -> Vec<u8> {
     let mut buffer = [0; 1400];
-    let message: Message<'_, u16> = Message::Nack { seq: 0 };
     let sender = Sender { incarnation: 0, digest: 0 };
-    let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &message).unwrap();
+    let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, message).unwrap();
     updates.for_each(|update| assert!(encoder.push(&Item::Update(update))));
     let len = encoder.finish();
     buffer[..len].to_vec()

@@ -6,18 +6,16 @@ use super::*;
 
 const S: fn(u64) -> Duration = Duration::from_secs;
 
-/// A node that knows of `peers` others, from 2 on, and told of them.
-fn node(config: &Config, peers: u16) -> (Node<u16>, Instant) {
+fn alive(addr: u16) -> Update<'static, u16> {
+    Update { addr, claim: Claim { incarnation: 0, state: MemberState::Alive }, accuser: None, metadata: None }
+}
+
+/// A node that knows of `peers` others, from 2 on, and has to tell of them.
+fn node(config: &Config, peers: u16) -> Node<u16> {
     let mut node = Node::new(NOW, config.clone(), &Setup::new(1_u16)).unwrap();
-    let alive = |addr| Update {
-        addr,
-        claim: Claim { incarnation: 0, state: MemberState::Alive },
-        accuser: None,
-        metadata: None,
-    };
     let bytes = updates((2..2 + peers).map(alive));
     node.handle(NOW, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
-    (node, NOW)
+    node
 }
 
 /// Serves the node until then, everybody answering its pings; when its rounds and probes were.
@@ -47,7 +45,7 @@ fn say(node: &mut Node<u16>, now: Instant, from: u16, message: &Message<'_, u16>
 #[test]
 fn who_has_nothing_to_tell_makes_no_rounds_and_begins_again_where_it_would_be() {
     let config = Config { strategy: crate::Strategy::PushPull { fanout: crate::Fanout::Fixed(1) }, ..Config::lan() };
-    let (mut node, _) = node(&config, 3);
+    let mut node = node(&config, 3);
     let beat = node.timers.deadline(Timer::Gossip).unwrap();
     // Told often enough in ten seconds; from then on it is woken to probe, once a second.
     serve(&mut node, NOW + S(10));
@@ -69,11 +67,11 @@ fn who_calls_when_idle_or_suspects_somebody_goes_on_with_its_rounds() {
         serve(node, NOW + S(10));
         serve(node, NOW + S(12)).len()
     };
-    let (mut idle_calls, _) = node(&Config { idle_calls: true, ..Config::lan() }, 3);
+    let mut idle_calls = node(&Config { idle_calls: true, ..Config::lan() }, 3);
     assert!(rounds(&mut idle_calls) >= 10);
-    let (mut alone, _) = (Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap(), NOW);
+    let mut alone = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
     assert!(rounds(&mut alone) >= 10);
-    let (mut resting, _) = node(&Config::lan(), 3);
+    let mut resting = node(&Config::lan(), 3);
     serve(&mut resting, NOW + S(10));
     let accused = claims(3, core::iter::once(Claim { incarnation: 0, state: MemberState::Suspect }));
     let config = Config { suspicion_multiplier: 60, ..Config::lan() };
@@ -87,19 +85,19 @@ fn who_calls_when_idle_or_suspects_somebody_goes_on_with_its_rounds() {
 #[test]
 fn what_all_who_were_met_know_is_told_no_further_and_an_accusation_is() {
     // More than fit into one datagram; 4·⌈log10(202)⌉ = 12 times.
-    let (mut node, now) = node(&Config::lan(), 200);
+    let mut node = node(&Config::lan(), 200);
     let accused = claims(3, core::iter::once(Claim { incarnation: 0, state: MemberState::Suspect }));
-    node.handle(now, Input::Datagram { from: 2, bytes: &accused }).unwrap();
+    node.handle(NOW, Input::Datagram { from: 2, bytes: &accused }).unwrap();
     let queued = |node: &Node<u16>| node.updates.iter().count();
     assert_eq!(queued(&node), 200);
     let ping = Message::Ping { seq: 1 };
-    (0..11).for_each(|_| say(&mut node, now, 4, &ping, true));
+    (0..11).for_each(|_| say(&mut node, NOW, 4, &ping, true));
     // One who knows something else, and messages that may all be of one member, tell nothing.
-    say(&mut node, now, 5, &ping, false);
-    (0..11).for_each(|_| say(&mut node, now, 4, &ping, true));
-    (0..20).for_each(|_| say(&mut node, now, 6, &Message::App { payload: b"x" }, true));
+    say(&mut node, NOW, 5, &ping, false);
+    (0..11).for_each(|_| say(&mut node, NOW, 4, &ping, true));
+    (0..20).for_each(|_| say(&mut node, NOW, 6, &Message::App { payload: b"x" }, true));
     assert_eq!((queued(&node), node.counters().updates_settled), (200, 0));
-    say(&mut node, now, 4, &ping, true);
+    say(&mut node, NOW, 4, &ping, true);
     assert_eq!((queued(&node), node.counters().updates_settled), (1, 199));
     let slot = node.members.find(&3).unwrap();
     assert!(node.updates.contains(slot), "the suspect");
@@ -107,23 +105,16 @@ fn what_all_who_were_met_know_is_told_no_further_and_an_accusation_is() {
 
 #[test]
 fn what_rides_along_with_the_rest_is_told_as_often_as_ever() {
-    let (mut node, now) = node(&Config::lan(), 19);
-    (0..100).for_each(|_| say(&mut node, now, 4, &Message::Ping { seq: 1 }, true));
+    let mut node = node(&Config::lan(), 19);
+    (0..100).for_each(|_| say(&mut node, NOW, 4, &Message::Ping { seq: 1 }, true));
     assert_eq!((node.updates.iter().count(), node.counters().updates_settled), (19, 0));
 }
 
 #[test]
 fn whom_a_list_for_newcomers_names_is_told_once_and_after_all_else() {
     let mut node = Node::new(NOW, Config::lan(), &Setup::new(1_u16)).unwrap();
-    let mut buffer = [0; 1400];
-    let sender = Sender { incarnation: 0, digest: 0 };
-    let mut encoder = Encoder::new(&mut buffer, Config::lan().cluster, sender, &Message::<u16>::Members).unwrap();
-    for addr in 3..20_u16 {
-        let claim = Claim { incarnation: 0, state: MemberState::Alive };
-        assert!(encoder.push(&Item::Update(Update { addr, claim, accuser: None, metadata: None })));
-    }
-    let len = encoder.finish();
-    node.handle(NOW, Input::Datagram { from: 2, bytes: &buffer[..len] }).unwrap();
+    let bytes = updates_on(&Message::Members, (3..20).map(alive));
+    node.handle(NOW, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
     // While 1 to 19 come in the table grows beyond ten, and with it how often is often enough.
     let (own, listed): (Vec<_>, Vec<_>) =
         node.updates.iter().partition(|&(slot, _)| [1, 2].contains(&node.members.entry(slot).addr()));
