@@ -158,7 +158,7 @@ fn prediction_note(setting: &SettingStudy) -> String {
                 significant(model.interval_ms),
                 significant(model.loss * 100.0),
                 significant(model.latency_ms()),
-                or_none(model.probe_ms, significant),
+                or_none(model.probes, |probes| significant(probes.period_ms)),
                 if slope == NONE { String::new() } else { slope }
             )
         }

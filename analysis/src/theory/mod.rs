@@ -17,7 +17,7 @@ use event_log::plan::{Action, Network, Nodes, Plan, Setting};
 use event_log::protocol::{Config, Fanout, Strategy};
 use netem::spec::{Delay, Direction, Distribution, Span};
 
-use phases::{How, Model};
+use phases::{How, Model, Probes};
 
 /// The model of `setting` under `plan`.
 ///
@@ -40,6 +40,11 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
             "No prediction is drawn: the model does not know fan-outs that grow with an event's age.".to_owned()
         );
     }
+    if matches!(config.strategy, Strategy::MedianCounter { .. }) && !config.idle_calls {
+        return Err("No prediction is drawn: the model does not know when counters stop an event, and without `idle_calls` a node \
+                    calls others for as long as it tells one."
+            .to_owned());
+    }
     if config.aligned_rounds {
         return Err(
             "No prediction is drawn: the model is of nodes whose rounds begin at random phases, and in this plan all begin \
@@ -59,7 +64,11 @@ pub fn model(plan: &Plan, setting: &Setting) -> Result<Model, String> {
         forwards_max: config.forwards_max.into(),
         loss: 0.0,
         delay: None,
-        probe_ms: Some(ms(config.probe_interval)),
+        probes: Some(Probes {
+            period_ms: ms(config.probe_interval),
+            retry_ms: ms(config.probe_timeout) / f64::from(config.probe_pings),
+            margin_ms: ms(config.probe_timeout_min) / f64::from(config.probe_pings),
+        }),
         sync_ms: Some(ms(config.sync_interval)),
     };
     if let Some(network) = setting.network.as_ref().or(plan.network.as_ref()) {

@@ -5,12 +5,14 @@
 //! with probability p. What tells beside the rounds is in the model, as the protocol has it and from the plan's numbers alone:
 //!
 //! - an event is told λ·⌈log10(N + 1)⌉ times by each node, or for λ rounds where the fan-out varies (SWIM §4.1);
-//! - probes carry events: one more call to a random member per protocol period, repeated until it is answered;
+//! - probes carry events: one more call to a random member per protocol period, repeated until it is answered, sooner where a
+//!   round trip to that member was measured;
 //! - eager forwarding: an event just learnt is told on at once, to as many as a round calls;
 //! - anti-entropy: a node that sees another digest than its own exchanges everything with that member, at most once per
-//!   `sync_interval` while it has news, and per gossip interval when it has none.
+//!   `sync_interval` while it has news, and per gossip interval when it has none or the last was not answered. The datagrams that
+//!   find out what differs carry events as probes do, and where those end the difference nobody answers.
 //!
-//! Left out: processing time, the length of a datagram, and members that come and go.
+//! Left out: the helpers of a probe that is answered late, processing time, the length of a datagram, and members that come and go.
 //!
 //! Events of one cluster share its phases and its calls: [`Model::cluster`] plays them all in one cluster, so that a statistic of a
 //! real cluster can be held against just as many simulated clusters.
@@ -64,7 +66,7 @@ pub struct Model {
     pub idle_calls: bool,
     /// λ; `None`: events are told until all know.
     pub multiplier: Option<u32>,
-    /// Whether probes and their answers carry events.
+    /// Whether probes, what opens an exchange, and the answers to both carry events.
     pub probes_carry: bool,
     /// Most datagrams in which a node tells events on at once, per interval.
     pub forwards_max: u32,
@@ -72,10 +74,21 @@ pub struct Model {
     pub loss: f64,
     /// One-way latency; none means 0.
     pub delay: Option<Delay>,
-    /// SWIM's protocol period, milliseconds: every node probes one member in each. `None` leaves the probes out.
-    pub probe_ms: Option<f64>,
+    /// `None` leaves the probes out.
+    pub probes: Option<Probes>,
     /// Least time between exchanges of a node that has news, milliseconds. `None` leaves anti-entropy out.
     pub sync_ms: Option<f64>,
+}
+
+/// When a node probes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probes {
+    /// SWIM's protocol period, milliseconds: every node probes one member in each.
+    pub period_ms: f64,
+    /// From one Ping of a member to the next, until it answers, milliseconds.
+    pub retry_ms: f64,
+    /// The same beyond the round trip, where that is known.
+    pub margin_ms: f64,
 }
 
 /// Calls that a node makes at once; a round of more is made in parts, evenly over the interval.
@@ -83,9 +96,6 @@ const CALLS_AT_ONCE: u32 = 32;
 
 /// Doublings of the time between exchanges.
 const DOUBLINGS_MAX: u32 = 6;
-
-/// Pings of a probe that are played.
-const PINGS_MAX: u32 = 64;
 
 /// Intervals after the last event's start at which the model gives up.
 const INTERVALS_MAX: f64 = 200.0;
@@ -104,7 +114,7 @@ impl Model {
             forwards_max: 64,
             loss: 0.0,
             delay: None,
-            probe_ms: None,
+            probes: None,
             sync_ms: None,
         }
     }
@@ -165,10 +175,18 @@ impl Model {
 /// What a datagram is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Call { answer: bool },
+    Call {
+        answer: bool,
+    },
     Answer,
     Ping,
     Ack,
+    /// The four of an exchange: what the third brings, and the fourth, was found out by the first two.
+    Open,
+    Sketch,
+    Want {
+        wanted: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -176,6 +194,7 @@ enum What {
     Start { event: usize },
     Round { node: usize, part: u32 },
     Probe { node: usize },
+    Retry { node: usize, period: u32 },
     Datagram { kind: Kind, from: usize, to: usize, carried: Vec<u32> },
 }
 
@@ -251,6 +270,10 @@ struct Node {
     learnt: u32,
     /// Forwards that it has left in this interval.
     forwards: u32,
+    /// Whom it probes in which of its protocol periods, and whether that was answered.
+    target: usize,
+    period: u32,
+    acked: bool,
 }
 
 struct Cluster<'a> {
@@ -260,6 +283,8 @@ struct Cluster<'a> {
     /// Events that somebody tells, or somebody lacks.
     active: Vec<usize>,
     nodes: Vec<Node>,
+    /// For each node those whose round trips it knows, a bit each.
+    measured: Vec<Vec<u64>>,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
     /// Learnings that are still to come.
@@ -281,6 +306,9 @@ impl<'a> Cluster<'a> {
             unanswered: 0,
             learnt: 0,
             forwards: model.forwards_max,
+            target: 0,
+            period: 0,
+            acked: true,
         };
         let mut cluster = Self {
             model,
@@ -288,6 +316,7 @@ impl<'a> Cluster<'a> {
             events: Vec::with_capacity(starts.len()),
             active: Vec::new(),
             nodes: vec![node; size],
+            measured: vec![vec![0; size.div_ceil(64)]; size],
             queue: BinaryHeap::new(),
             order: 0,
             left: starts.len() * size,
@@ -295,8 +324,8 @@ impl<'a> Cluster<'a> {
         };
         for node in 0..size {
             cluster.put(unit(rng) * model.interval_ms, What::Round { node, part: 0 });
-            if let Some(period) = model.probe_ms {
-                cluster.put(unit(rng) * period, What::Probe { node });
+            if let Some(probes) = model.probes {
+                cluster.put(unit(rng) * probes.period_ms, What::Probe { node });
             }
         }
         for (event, &(start, origin)) in starts.iter().enumerate() {
@@ -320,12 +349,11 @@ impl<'a> Cluster<'a> {
                 self.learn(at, origin, None, &[event as u32], rng);
             }
             What::Round { node, part } => self.round(at, node, part, rng),
-            What::Probe { node } => {
-                if let Some(period) = self.model.probe_ms {
-                    self.put(at + period, What::Probe { node });
+            What::Probe { node } => self.probe(at, node, rng),
+            What::Retry { node, period } => {
+                if self.nodes[node].period == period && !self.nodes[node].acked {
+                    self.ping(at, node, rng);
                 }
-                let to = self.other(node, rng);
-                self.probe(at, node, to, rng);
             }
             What::Datagram { kind, from, to, carried } => self.receive(at, kind, (from, to), &carried, rng),
         }
@@ -347,23 +375,22 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// A probe, repeated until it and its answer came through. What repeats it is quick beside a round.
-    fn probe(&mut self, at: f64, node: usize, to: usize, rng: &mut impl Rng) {
-        // What answers never is not waited for.
-        for _ in 0..PINGS_MAX {
-            let carried = self.tell_in_probe(at, node);
-            if unit(rng) < self.model.loss {
-                continue;
-            }
-            let answered = unit(rng) >= self.model.loss;
-            let late = self.model.latency(rng);
-            // One whose answer is lost is a Ping that nobody answers: it carries all the same.
-            let kind = if answered { Kind::Ping } else { Kind::Ack };
-            self.put(at + late, What::Datagram { kind, from: node, to, carried });
-            if answered {
-                break;
-            }
-        }
+    fn probe(&mut self, at: f64, node: usize, rng: &mut impl Rng) {
+        let Some(probes) = self.model.probes else { return };
+        self.put(at + probes.period_ms, What::Probe { node });
+        let target = self.other(node, rng);
+        let own = &mut self.nodes[node];
+        (own.target, own.period, own.acked) = (target, own.period + 1, false);
+        self.ping(at, node, rng);
+    }
+
+    fn ping(&mut self, at: f64, node: usize, rng: &mut impl Rng) {
+        let Some(probes) = self.model.probes else { return };
+        let Node { target, period, .. } = self.nodes[node];
+        self.send(at, Kind::Ping, node, target, rng);
+        let known = self.measured[node][target / 64] >> (target % 64) & 1 == 1;
+        let wait = if known { probes.margin_ms + 2.0 * self.model.latency_ms() } else { probes.retry_ms };
+        self.put(at + wait.min(probes.retry_ms), What::Retry { node, period });
     }
 
     fn receive(&mut self, at: f64, kind: Kind, (from, to): (usize, usize), carried: &[u32], rng: &mut impl Rng) {
@@ -376,11 +403,29 @@ impl<'a> Cluster<'a> {
                 }
                 return;
             }
-            Kind::Ping => {
-                let carried = self.tell_in_probe(at, to);
-                let late = self.model.latency(rng);
-                self.put(at + late, What::Datagram { kind: Kind::Ack, from: to, to: from, carried });
+            Kind::Ping => self.send(at, Kind::Ack, to, from, rng),
+            Kind::Ack if self.nodes[to].target == from => {
+                self.nodes[to].acked = true;
+                self.measured[to][from / 64] |= 1 << (from % 64);
             }
+            Kind::Open if differ => {
+                self.send(at, Kind::Sketch, to, from, rng);
+                return;
+            }
+            Kind::Sketch => {
+                self.nodes[to].answered = true;
+                if differ {
+                    self.send(at, Kind::Want { wanted: true }, to, from, rng);
+                }
+                return;
+            }
+            Kind::Want { wanted: true } => {
+                if differ {
+                    self.send(at, Kind::Want { wanted: false }, to, from, rng);
+                }
+                return;
+            }
+            Kind::Open | Kind::Want { wanted: false } => return,
             Kind::Call { answer: false } | Kind::Answer | Kind::Ack => {}
         }
         if differ {
@@ -388,8 +433,8 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Anti-entropy: four datagrams, of which the third brings the one side what it lacks, and the fourth the other. Exchanges that
-    /// brought the one who opened them nothing follow each other ever more slowly, and so do those that nobody answered.
+    /// Opens an exchange, unless the last was too lately. Those that brought the one who opened them nothing follow each other ever
+    /// more slowly, and so do those that nobody answered.
     fn exchange(&mut self, at: f64, node: usize, peer: usize, rng: &mut impl Rng) {
         let Some(sync_ms) = self.model.sync_ms else { return };
         let quiet = !self.has_news(node);
@@ -408,20 +453,8 @@ impl<'a> Cluster<'a> {
         if at - own.opened < least * f64::from(1 << doublings.min(DOUBLINGS_MAX)) {
             return;
         }
-        let arrive = 1.0 - self.model.loss;
-        // The second datagram is an answer already.
-        let mut come = || unit(rng) < arrive;
-        let heard = come() && come();
-        let told = heard && come();
-        let answered = told && come();
-        *own = Node { opened: at, learnt_then: own.learnt, answered: heard, fruitless, unanswered, ..*own };
-        for (ok, from, to) in [(told, node, peer), (answered, peer, node)] {
-            if ok {
-                let lacks = |event: &&usize| self.events[**event].knows(from) && !self.events[**event].knows(to);
-                let carried: Vec<u32> = self.active.iter().filter(lacks).map(|event| *event as u32).collect();
-                self.learn(at, to, Some(from), &carried, rng);
-            }
-        }
+        *own = Node { opened: at, learnt_then: own.learnt, answered: false, fruitless, unanswered, ..*own };
+        self.send(at, Kind::Open, node, peer, rng);
     }
 
     fn send(&mut self, at: f64, kind: Kind, from: usize, to: usize, rng: &mut impl Rng) {
@@ -430,8 +463,11 @@ impl<'a> Cluster<'a> {
             Kind::Answer => {
                 // All that it knows of late: what is told anyway, and the rest.
                 self.tell(at, from);
-                self.active.iter().filter(|event| self.events[**event].knows(from)).map(|event| *event as u32).collect()
+                self.known(from)
             }
+            // What the other lacks is among it.
+            Kind::Want { .. } => self.known(from),
+            Kind::Ping | Kind::Ack | Kind::Open | Kind::Sketch if !self.model.probes_carry => Vec::new(),
             _ => self.tell(at, from),
         };
         if unit(rng) >= self.model.loss {
@@ -440,9 +476,9 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// What a node tells on the back of a Ping or its answer.
-    fn tell_in_probe(&mut self, at: f64, node: usize) -> Vec<u32> {
-        if self.model.probes_carry { self.tell(at, node) } else { Vec::new() }
+    /// The events under way that a node knows.
+    fn known(&self, node: usize) -> Vec<u32> {
+        self.active.iter().filter(|event| self.events[**event].knows(node)).map(|event| *event as u32).collect()
     }
 
     /// What a node tells in a datagram; it counts as told.
@@ -567,6 +603,11 @@ mod tests {
     use super::*;
     use crate::stats::{median, rng};
 
+    /// Probes of which no Ping is repeated within a period.
+    fn every(period_ms: f64) -> Probes {
+        Probes { period_ms, retry_ms: period_ms, margin_ms: period_ms }
+    }
+
     #[test]
     fn the_growth_rate_is_the_known_one() {
         // By hand for k = 1, ℓ = p = 0: (1/x)·(1 + √(x/(eˣ − 1))) = 1 at x ≈ 1.63.
@@ -628,8 +669,8 @@ mod tests {
     /// that never come change nothing.
     #[test]
     fn probes_help_as_much_as_they_are_frequent() {
-        let half = |probe_ms| {
-            let model = Model { probe_ms, ..Model::plain(100.0, 1) };
+        let half = |period_ms: Option<f64>| {
+            let model = Model { probes: period_ms.map(every), ..Model::plain(100.0, 1) };
             let mut rng = rng(9, "probes");
             let times: Vec<f64> = (0..200).map(|_| model.spread(&[1; 64], &mut rng)[31]).collect();
             median(&times).expect("runs")
@@ -672,11 +713,45 @@ mod tests {
 
     #[test]
     fn anti_entropy_finds_whom_the_telling_missed() {
-        let model = Model { how: How::Push, multiplier: Some(1), probe_ms: Some(500.0), ..Model::plain(100.0, 1) };
+        let model = Model { how: How::Push, multiplier: Some(1), probes: Some(every(500.0)), ..Model::plain(100.0, 1) };
         let mut rng = rng(12, "sync");
         let mut all = |model: &Model| (0..50).filter(|_| model.spread(&[1; 32], &mut rng).len() == 32).count();
         assert!(all(&model) < 50);
         assert_eq!(all(&Model { sync_ms: Some(1_000.0), ..model }), 50);
+    }
+
+    /// Two nodes start an event each. Whose round comes first tells its own; the other sees that they differ and opens an exchange, which
+    /// carries its event back at once: both are known to both after the lesser of two uniform times.
+    #[test]
+    fn what_opens_an_exchange_tells_at_once() {
+        let model = Model { how: How::Push, sync_ms: Some(1e6), ..Model::plain(100.0, 1) };
+        let mut rng = rng(17, "open");
+        let mut both = || {
+            let curves = model.cluster(&[1, 1], &[(0.0, 0), (0.0, 1)], &mut rng);
+            assert_eq!(curves[0], curves[1]);
+            curves[0][1]
+        };
+        let times: Vec<f64> = (0..2_000).map(|_| both()).collect();
+        let (mean, _) = crate::stats::mean_sd(&times).expect("runs");
+        // Four standard errors: 4·23.6/√2000.
+        assert!((mean - 100.0 / 3.0).abs() < 2.2, "{mean}");
+    }
+
+    /// One node of two knows an event and only probes tell it. Without loss that takes until the first of two probes, each uniform in a
+    /// period of 1 s; where a datagram is lost with p = ½, pings 10 ms apart bring it through after some of these, not after periods.
+    #[test]
+    fn a_ping_is_repeated_until_it_is_answered() {
+        let half = |loss, retry_ms| {
+            let probes = Probes { period_ms: 1e3, retry_ms, margin_ms: retry_ms };
+            let model = Model { how: How::Push, probes: Some(probes), loss, ..Model::plain(1e6, 1) };
+            let mut rng = rng(18, "retry");
+            let times: Vec<f64> = (0..2_000).map(|_| model.spread(&[1, 1], &mut rng)[1]).collect();
+            crate::stats::mean_sd(&times).expect("runs").0
+        };
+        let (none, repeated, single) = (half(0.0, 10.0), half(0.5, 10.0), half(0.5, 1e4));
+        // Four standard errors: 4·236/√2000.
+        assert!((none - 1e3 / 3.0).abs() < 21.0, "{none}");
+        assert!(repeated - none < 60.0 && single - none > 200.0, "{none} {repeated} {single}");
     }
 
     /// Whom forwarding alone reaches among many: the share r that solves 1 − r = e^(−k·r), 0.980 for k = 4, and 0.941 of k = 4 with a
@@ -725,7 +800,7 @@ mod tests {
             median(&times).expect("runs")
         };
         let none = half(&Model::plain(100.0, 1));
-        let silent = half(&Model { probe_ms: Some(100.0), probes_carry: false, ..Model::plain(100.0, 1) });
+        let silent = half(&Model { probes: Some(every(100.0)), probes_carry: false, ..Model::plain(100.0, 1) });
         assert!((silent / none - 1.0).abs() < 0.05, "{none} {silent}");
     }
 }
