@@ -2,13 +2,16 @@
 
 use super::Node;
 use crate::address::Address;
+use crate::backlog::LIMIT_MAX;
 use crate::io::Event;
 use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Entry, Slot};
 use crate::name::split_name;
-use crate::rumors::strategies::Situation;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
+
+/// Decimal digits of the largest cluster in which whom a list for newcomers names is told no more than once.
+const DIGITS_MAX: u8 = 7;
 
 impl<A: Address> Node<A> {
     /// Records a claim as the truth about a member that is in the table, with all that follows from it.
@@ -62,7 +65,7 @@ impl<A: Address> Node<A> {
         self.counters.updates_applied += 1;
         let told = if self.listed && old.is_none() && claim.state == MemberState::Alive {
             // Those who let this node in know whom they listed: it is told once, after all else, should there be others.
-            Situation::new(&self.config, &self.members, true).transmissions.saturating_sub(1)
+            self.config.retransmit_multiplier.saturating_mul(DIGITS_MAX).min(LIMIT_MAX) - 1
         } else {
             0
         };

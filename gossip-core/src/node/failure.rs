@@ -42,6 +42,22 @@ impl<A: Address> Node<A> {
             self.timers.set(Timer::ProbeRetry, now + patience.first);
         }
         self.enqueue(Outgoing::Ping { to: addr, seq });
+        self.watch_for_stalls(now);
+    }
+
+    /// Whether a probe is unanswered of which no Ping would wake this node as often as a round.
+    pub(super) fn waits_long_for_probe(&self) -> bool {
+        self.probe.as_ref().filter(|probe| !probe.acked).is_some_and(|probe| {
+            let Patience { first, repeat, .. } = probe.patience;
+            self.config.probe_pings == 1 || first.max(repeat) > self.config.gossip_interval
+        })
+    }
+
+    /// Rounds go on while an answer is waited for, unless Pings do: who was stalled meanwhile is to see it by a timer that it served late.
+    fn watch_for_stalls(&mut self, now: Instant) {
+        if self.waits_long_for_probe() {
+            self.beat(now);
+        }
     }
 
     /// How long to wait for this member.
@@ -89,6 +105,7 @@ impl<A: Address> Node<A> {
             let to = self.members.entry(self.drawn[i]).addr();
             self.enqueue(Outgoing::PingReq { to, seq, target: addr });
         }
+        self.watch_for_stalls(now);
     }
 
     pub(super) fn clear_probe_timers(&mut self) {
@@ -237,6 +254,7 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn on_ack(&mut self, now: Instant, from: A, seq: u32) {
+        let watched = self.waits_long_for_probe();
         let Self { probe, members, .. } = self;
         let believed = |probe: &&mut Probe<A>| {
             probe.expects(seq) && (probe.addr == from || members.find(&from).is_some_and(|helper| probe.asked(helper)))
@@ -253,6 +271,9 @@ impl<A: Address> Node<A> {
             }
             // Nothing is waited for any more.
             self.clear_probe_timers();
+            if watched {
+                self.rest();
+            }
             return;
         }
         self.on_relayed_ack(from, seq);

@@ -8,6 +8,7 @@ use crate::address::Address;
 use crate::member::MemberState;
 use crate::members::{SELF, Slot};
 use crate::probe::RELAYS_MAX;
+use crate::timer::Timer;
 
 impl<A: Address> Node<A> {
     /// Checks the whole state; its cost grows with everything that is kept.
@@ -27,6 +28,20 @@ impl<A: Address> Node<A> {
         let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Left);
         assert_eq!(own.state, if leaving { MemberState::Left } else { MemberState::Alive });
         assert_eq!(self.timers.next().is_none(), self.phase == Phase::Left, "timers run until the node has left");
+        self.check_rest();
+    }
+
+    /// Who makes no rounds has nothing to do in them.
+    fn check_rest(&self) {
+        if self.timers.is_set(Timer::Gossip) || self.phase == Phase::Left {
+            return;
+        }
+        assert_eq!(self.phase, Phase::Member, "it rests");
+        assert!(!self.has_news() && !self.config.strategy.calls_when_idle(&self.config), "it rests and has to call");
+        assert!(!self.members.peers().is_empty() && self.suspicions.is_empty(), "it rests and would not see a stall");
+        assert!(!self.waits_long_for_probe() && !self.rumors.lie_unread(), "it rests and would not see a stall");
+        assert!(self.part == 0 && self.forwards == 0 && !self.sync.grants(), "a round would make these anew");
+        assert!(!self.branches.as_ref().is_some_and(|branches| branches.wait()), "it rests and branches wait");
     }
 
     fn check_bounds(&self) {

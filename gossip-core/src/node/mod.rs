@@ -117,7 +117,6 @@ pub struct Node<A: Address> {
     /// Whether a member that is not suspected owes the answer to a probe since then.
     unanswered: bool,
     awareness: Awareness,
-    agreement: Agreement,
     /// Whether the datagram at hand lists the members for a newcomer.
     listed: bool,
     /// Datagrams sent since the last gossip round to tell events on at once.
@@ -162,6 +161,8 @@ pub struct Node<A: Address> {
     seeds: Vec<A>,
     next_sequence: u64,
     brake: Brake,
+    /// Looked at while something is still to be told.
+    agreement: Agreement<A>,
 }
 
 impl<A: Address> Node<A> {

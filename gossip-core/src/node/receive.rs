@@ -265,7 +265,7 @@ impl<A: Address> Node<A> {
         let digest = self.digest();
         let mut differ = sender.digest != digest;
         if sender_is_live && !self.updates.is_empty() {
-            self.settle(digest, differ, message);
+            self.settle(from, digest, differ, message);
         }
         match *message {
             Message::Ping { seq } => self.enqueue(Outgoing::Ack { to: from, seq }),

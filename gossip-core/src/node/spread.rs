@@ -61,10 +61,15 @@ impl<A: Address> Node<A> {
     /// be woken several times a second.
     pub(super) fn rest(&mut self) {
         let calls = self.has_news() || self.config.strategy.calls_when_idle(&self.config);
-        // Who is alone calls those it once knew; who suspects others is to notice early when it is stalled itself.
-        let watches = self.members.peers().is_empty() || !self.suspicions.is_empty() || self.rumors.lie_unread();
-        let waits =
-            self.part > 0 || self.sync.grants() || self.branches.as_ref().is_some_and(|branches| branches.wait());
+        // Who is alone calls those it once knew; who suspects others, or waits for an answer, is to notice early when it is stalled itself.
+        let watches = self.members.peers().is_empty()
+            || !self.suspicions.is_empty()
+            || self.rumors.lie_unread()
+            || self.waits_long_for_probe();
+        let waits = self.part > 0
+            || self.forwards > 0
+            || self.sync.grants()
+            || self.branches.as_ref().is_some_and(|branches| branches.wait());
         if self.phase == Phase::Member && !calls && !watches && !waits {
             self.timers.clear(Timer::Gossip);
         }
