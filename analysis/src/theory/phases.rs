@@ -283,8 +283,8 @@ struct Cluster<'a> {
     /// Events that somebody tells, or somebody lacks.
     active: Vec<usize>,
     nodes: Vec<Node>,
-    /// For each node those whose round trips it knows, a bit each.
-    measured: Vec<Vec<u64>>,
+    /// For each node those whose round trips it knows: as many as it probed.
+    measured: Vec<Vec<usize>>,
     queue: BinaryHeap<Reverse<Entry>>,
     order: u64,
     /// Learnings that are still to come.
@@ -316,7 +316,7 @@ impl<'a> Cluster<'a> {
             events: Vec::with_capacity(starts.len()),
             active: Vec::new(),
             nodes: vec![node; size],
-            measured: vec![vec![0; size.div_ceil(64)]; size],
+            measured: vec![Vec::new(); size],
             queue: BinaryHeap::new(),
             order: 0,
             left: starts.len() * size,
@@ -388,7 +388,7 @@ impl<'a> Cluster<'a> {
         let Some(probes) = self.model.probes else { return };
         let Node { target, period, .. } = self.nodes[node];
         self.send(at, Kind::Ping, node, target, rng);
-        let known = self.measured[node][target / 64] >> (target % 64) & 1 == 1;
+        let known = self.measured[node].contains(&target);
         let wait = if known { probes.margin_ms + 2.0 * self.model.latency_ms() } else { probes.retry_ms };
         self.put(at + wait.min(probes.retry_ms), What::Retry { node, period });
     }
@@ -406,7 +406,9 @@ impl<'a> Cluster<'a> {
             Kind::Ping => self.send(at, Kind::Ack, to, from, rng),
             Kind::Ack if self.nodes[to].target == from => {
                 self.nodes[to].acked = true;
-                self.measured[to][from / 64] |= 1 << (from % 64);
+                if !self.measured[to].contains(&from) {
+                    self.measured[to].push(from);
+                }
             }
             Kind::Open if differ => {
                 self.send(at, Kind::Sketch, to, from, rng);
