@@ -13,6 +13,9 @@ use crate::report::format::{NONE, bytes, interval, ms, or_none, significant};
 use crate::report::{Block, Report, ReportError, Table, write_pages};
 use crate::stats::{Interval, bootstrap_medians, median, percentile_interval, rng};
 
+/// Runs of fewer events are in the table and not in the figure, and so are those whose nodes crash: they are about something else.
+const EVENTS_MIN: usize = 5;
+
 /// What one side did in one run.
 #[derive(Debug, Clone)]
 struct Side {
@@ -130,7 +133,10 @@ impl Peers {
         let mut lines: Vec<Line> = Vec::new();
         for row in &self.rows {
             for (side, measured) in row.sides.iter().enumerate() {
-                let Some(summary) = measured.as_ref().and_then(|measured| measured.time(3)) else { continue };
+                let drawn = measured.as_ref().filter(|side| {
+                    side.metrics.times.events.len() >= EVENTS_MIN && side.metrics.detection.crashes.is_empty()
+                });
+                let Some(summary) = drawn.and_then(|measured| measured.time(3)) else { continue };
                 let same = |line: &Line| line.side == side && line.setting == row.setting && line.plan == row.plan;
                 let place = lines.iter().position(same).unwrap_or_else(|| {
                     let (plan, setting) = (row.plan.clone(), row.setting.clone());

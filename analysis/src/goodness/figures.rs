@@ -86,19 +86,20 @@ fn paint(rest: &crate::plot::style::Area<'_>, cells: &[&Cell]) -> Drawn {
         let mut own: Vec<&(&Cell, crate::metrics::times::Summary)> =
             shown.iter().filter(|(cell, _)| cell.strategy == *strategy).collect();
         own.sort_unstable_by_key(|(cell, _)| cell.size);
-        chart.draw_series(LineSeries::new(
-            own.iter().map(|(cell, summary)| (x(cell.size), y(summary.median))),
-            stroke(color, 3),
-        ))?;
-        let model: Vec<(f64, f64)> = own
-            .iter()
-            .filter_map(|(cell, _)| {
-                let tests = cell.tests.as_ref().ok()?;
-                let test = tests.iter().find(|test| test.quantity == Quantity::All)?;
-                test.model.is_finite().then(|| (x(cell.size), y(test.model)))
-            })
-            .collect();
-        chart.draw_series(DashedLineSeries::new(model, 12, 8, stroke(color, 3)))?;
+        // Real nodes share processors and simulated ones do not: a line through both would go up and down between them.
+        for simulated in [false, true] {
+            let tier = own.iter().filter(|(cell, _)| cell.simulated == simulated);
+            let measured = tier.clone().map(|(cell, summary)| (x(cell.size), y(summary.median)));
+            chart.draw_series(LineSeries::new(measured, stroke(color, 3)))?;
+            let model: Vec<(f64, f64)> = tier
+                .filter_map(|(cell, _)| {
+                    let tests = cell.tests.as_ref().ok()?;
+                    let test = tests.iter().find(|test| test.quantity == Quantity::All)?;
+                    test.model.is_finite().then(|| (x(cell.size), y(test.model)))
+                })
+                .collect();
+            chart.draw_series(DashedLineSeries::new(model, 12, 8, stroke(color, 3)))?;
+        }
         for (cell, summary) in &own {
             let top = if summary.interval.high.is_finite() { summary.interval.high } else { summary.median };
             let bar = vec![(x(cell.size), y(summary.interval.low)), (x(cell.size), y(top))];
