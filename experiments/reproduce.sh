@@ -5,7 +5,7 @@
 #
 # Needs what experiments/run.sh needs (Linux, Rust, a C compiler; Docker or root for containers or network namespaces, else plain
 # processes), 2 GiB of memory and 1 GB of disk. --quick takes fewer runs, sizes and events: under 10 minutes on two cores, building
-# included; without it about an hour. --peers adds the session beside Serf (experiments/peers.sh: root, `nft`, `serf`; fifty minutes).
+# included; without it 75 minutes. --peers adds the session beside Serf (experiments/peers.sh: root, `nft`, `serf`; 35 minutes).
 #
 # Of the four tiers: rounds by the exact chain and node by node (`kernel`), the nodes' own code in virtual time (`sim`), and the same
 # on real nodes (`cluster`), held against a model without fitted parameters (`goodness`). DIR (default
