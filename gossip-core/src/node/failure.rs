@@ -91,6 +91,7 @@ impl<A: Address> Node<A> {
         // Served late: the answer may lie unread, as it would not with the time that was configured.
         if waited_for_a_quick_one && now.since(deadline) >= configured.repeat {
             self.timers.set(Timer::ProbeTimeout, (probe.sent() + configured.help).max(now));
+            self.watch_for_stalls(now);
             return;
         }
         let (target, seq, addr) = (probe.target, probe.seq, probe.addr);

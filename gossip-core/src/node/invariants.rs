@@ -38,8 +38,10 @@ impl<A: Address> Node<A> {
         }
         assert_eq!(self.phase, Phase::Member, "it rests");
         assert!(!self.has_news() && !self.config.strategy.calls_when_idle(&self.config), "it rests and has to call");
-        assert!(!self.members.peers().is_empty() && self.suspicions.is_empty(), "it rests and would not see a stall");
-        assert!(!self.waits_long_for_probe() && !self.rumors.lie_unread(), "it rests and would not see a stall");
+        assert!(!self.members.peers().is_empty(), "it rests, alone");
+        assert!(self.suspicions.is_empty(), "it rests, suspects somebody and would not see a stall");
+        assert!(!self.waits_long_for_probe(), "it rests, waits for an answer and would not see a stall");
+        assert!(!self.rumors.lie_unread(), "it rests and would not see that what it reads is new");
         assert!(self.part == 0 && self.forwards == 0 && !self.sync.grants(), "a round would make these anew");
         assert!(!self.branches.as_ref().is_some_and(|branches| branches.wait()), "it rests and branches wait");
     }

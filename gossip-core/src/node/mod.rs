@@ -385,6 +385,10 @@ impl<A: Address> Node<A> {
         self.deliver_overdue(now);
         self.serve_queries(now);
         self.forget_tombstones(now);
+        // The last of the others may have died and been forgotten at once: then nothing is left to tell.
+        if self.members.peers().is_empty() {
+            self.beat(now);
+        }
     }
 
     fn enqueue(&mut self, outgoing: Outgoing<A>) {

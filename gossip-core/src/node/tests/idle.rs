@@ -145,3 +145,23 @@ fn who_was_stalled_while_it_waited_for_an_answer_blames_nobody() {
     let counters = node.counters();
     assert_eq!((counters.stalls, counters.suspicions), (1, 0));
 }
+
+/// A member known to be quick is pinged often; where that was served late it is waited for as any other, with pings further apart than
+/// rounds.
+#[test]
+fn rounds_go_on_when_a_quick_member_is_waited_for_longer_after_all() {
+    let config = Config { gossip_interval: Duration::from_millis(50), ..Config::lan() };
+    let mut node = node(&config, 3);
+    serve(&mut node, NOW + S(10));
+    let now = node.poll_timeout().unwrap();
+    node.handle(now, Input::Timeout).unwrap();
+    while node.poll_transmit(now, &mut [0; 1400]).is_some() {}
+    assert_eq!(node.timers.deadline(Timer::Gossip), None, "its pings, 25 ms apart, wake it as often as rounds");
+    let late = now + Duration::from_millis(240);
+    while node.poll_timeout().is_some_and(|due| due <= late) {
+        node.handle(late, Input::Timeout).unwrap();
+    }
+    assert_eq!(node.counters().probes_indirect, 0, "its answer may lie unread");
+    assert!(node.timers.is_set(Timer::Gossip));
+    node.check_invariants();
+}
