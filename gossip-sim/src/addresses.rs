@@ -10,8 +10,8 @@ pub type NodeId = u32;
 /// The most hosts that a cluster can have.
 pub const HOSTS_MAX: u32 = 1 << 24;
 
-/// Addresses that stand for hosts.
-pub trait Addresses: Address {
+/// Addresses that stand for hosts. Several threads may use them.
+pub trait Addresses: Address<Stored: Send + Sync> + Send + Sync {
     /// The address of a host.
     fn of(id: NodeId) -> Self;
 

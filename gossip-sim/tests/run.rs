@@ -87,6 +87,29 @@ fn the_log_does_not_depend_on_threads_and_comes_again_from_the_result_alone() {
     assert_eq!(left, BTreeSet::from(["plan.toml".into(), RECORDS.into()]), "nothing else is left behind");
 }
 
+/// So many that several threads have something to do at a time.
+#[test]
+fn the_log_of_a_single_run_does_not_depend_on_threads() {
+    let text = r#"
+name = "one"
+seed = 3
+[cluster]
+sizes = [400]
+[protocol]
+preset = "lan"
+[network]
+latency = { uniform = { min = "1ms", max = "3ms" } }
+loss = 0.05
+[events]
+count = 3
+quiet = "500ms"
+"#;
+    let out = tempfile::tempdir().expect("a temporary folder");
+    let [(one, log), (three, other)] = [1, 3].map(|threads| simulate(text, out.path(), threads));
+    assert!(log.lines.len() > 1_000, "{} records", log.lines.len());
+    assert_eq!((log.lines, one.manifest.trace_hash), (other.lines, three.manifest.trace_hash));
+}
+
 #[test]
 fn a_result_that_was_changed_is_found_out() {
     let out = tempfile::tempdir().expect("a temporary folder");

@@ -156,6 +156,11 @@ impl Actions {
         index
     }
 
+    /// Whether an action changes nothing for the hosts that there are: what a newcomer sends takes as long as any datagram.
+    pub(super) fn is_start(&self, index: u32) -> bool {
+        matches!(self.waiting[index as usize], Some(Action::Start { .. }))
+    }
+
     fn take(&mut self, index: u32) -> Action {
         self.free.push(index);
         self.waiting[index as usize].take().expect("an action happens once")

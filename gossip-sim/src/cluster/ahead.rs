@@ -94,7 +94,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Takes a step with those that come after `entry`, whose turn it is.
     #[inline]
     pub(super) fn look_ahead(&mut self, entry: Entry) {
-        if self.nodes.len() < self.ahead.least {
+        if self.nodes.len() < self.ahead.least || self.windows.is_ahead() {
             return;
         }
         self.ahead.take(entry);

@@ -1,6 +1,8 @@
 //! Memory that the nodes of a cluster have in common.
 
-use gossip_core::SharedView;
+use std::sync::Mutex;
+
+use gossip_core::{Node, SharedView};
 
 use super::Cluster;
 use crate::addresses::{Addresses, NodeId};
@@ -14,5 +16,17 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     pub fn share(&mut self, id: NodeId, view: &SharedView<A>) -> bool {
         let Some(node) = self.nodes.get_mut(id as usize).and_then(Option::as_mut) else { return false };
         node.share(view)
+    }
+
+    /// The same for all nodes that `wants`, as if one after the other.
+    pub fn share_all(&mut self, view: &SharedView<A>, wants: impl Fn(&Node<A>) -> bool + Sync) {
+        let threads = self.threads();
+        let nodes = Mutex::new(self.nodes.iter_mut().flatten());
+        let next = || nodes.lock().expect("no thread panics while it holds it").next();
+        let share = || std::iter::from_fn(next).filter(|node| wants(node)).for_each(|node| _ = node.share(view));
+        std::thread::scope(|scope| {
+            (1..threads).for_each(|_| _ = scope.spawn(share));
+            share();
+        });
     }
 }

@@ -61,6 +61,7 @@ mod start;
 mod tests;
 mod traffic;
 mod trouble;
+mod windows;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -150,6 +151,7 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     loads: u32,
     churns: u32,
     ahead: ahead::Ahead,
+    windows: windows::Windows<A>,
 
     stats: Stats,
     observer: O,
@@ -184,6 +186,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             loads: 0,
             churns: 0,
             ahead: ahead::Ahead::new(),
+            windows: windows::Windows::new(),
             stats: Stats::default(),
             observer,
         }

@@ -68,6 +68,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Lets time pass up to `end`, what happens then included. An end that is over changes nothing.
     pub fn run_to(&mut self, end: Duration) {
         let end = nanos(end);
+        self.run_in_windows(end);
         while self.step_before(end) {}
         self.now = self.now.max(end);
     }
@@ -106,7 +107,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     }
 
     #[inline]
-    fn step_before(&mut self, end: u64) -> bool {
+    pub(super) fn step_before(&mut self, end: u64) -> bool {
         let Some(entry) = self.queue.pop(end) else { return false };
         self.now = entry.at;
         self.look_ahead(entry);
@@ -146,8 +147,16 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
 
     pub(super) fn serve_timers(&mut self, id: NodeId) {
         self.stats.timeouts += 1;
-        let _ = self.handle(id, Input::Timeout);
-        self.drain(id);
+        match self.windows.take(id, self.now, None) {
+            Some(answer) => {
+                self.show_input(id, &Input::Timeout);
+                self.follow(id, answer);
+            }
+            None => {
+                let _ = self.handle(id, Input::Timeout);
+                self.drain(id);
+            }
+        }
     }
 
     /// When a node wants to be served.
@@ -164,6 +173,12 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     #[inline]
     pub(super) fn schedule(&mut self, id: NodeId) {
         let due = self.due(id).map_or(u64::MAX, |due| due.max(self.now));
+        self.schedule_for(id, due);
+    }
+
+    /// The same for when it wants to be.
+    #[inline]
+    pub(super) fn schedule_for(&mut self, id: NodeId, due: u64) {
         self.hot[id as usize].due = due;
         self.schedule_at(id, due);
     }

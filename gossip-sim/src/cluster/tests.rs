@@ -79,9 +79,13 @@ fn eventful<Q: crate::queue::Queue>(seed: u64) -> (Hash, super::Stats) {
 }
 
 fn eventful_with_look_ahead_from<Q: crate::queue::Queue>(seed: u64, hosts: usize) -> (Hash, super::Stats) {
-    let config = Config::lan();
-    let mut cluster = Cluster::<u16, Hash, Q>::converged(seed, &config, 12, Hash::default());
+    let mut cluster = Cluster::<u16, Hash, Q>::converged(seed, &Config::lan(), 12, Hash::default());
     cluster.look_ahead_from(hosts);
+    eventful_in(&mut cluster)
+}
+
+fn eventful_in<Q: crate::queue::Queue>(cluster: &mut Cluster<u16, Hash, Q>) -> (Hash, super::Stats) {
+    let config = Config::lan();
     let latency = Latency::Lognormal { floor: MS(1), median: MS(5), sigma: 0.7 };
     cluster.set_network(Network { loss: 0.05, duplicate: 0.02, reorder: MS(3), ..Network::with_latency(latency) });
     cluster.set_traffic(Some(Traffic { every: MS(50), len: 64 }));
@@ -109,8 +113,7 @@ fn eventful_with_look_ahead_from<Q: crate::queue::Queue>(seed: u64, hosts: usize
     cluster.run_for(S(6));
     cluster.start_event(0, b"something");
     cluster.run_for(S(14));
-    let stats = *cluster.stats();
-    (cluster.into_observer(), stats)
+    (*cluster.observer(), *cluster.stats())
 }
 
 #[test]
@@ -128,6 +131,18 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another() {
 fn the_quick_queue_gives_the_run_that_the_plain_one_gives() {
     for seed in 0..2 {
         assert_eq!(eventful::<Wheel>(seed), eventful::<Heap>(seed));
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    for (seed, threads) in [(0, 2), (1, 3), (2, 2)] {
+        let mut cluster = Cluster::<u16, Hash, Wheel>::new(seed, Hash::default());
+        cluster.set_threads_from(threads, 1);
+        cluster.start_and_join(&Config::lan(), 0..12);
+        assert!(cluster.run_until(S(300), Cluster::is_complete).is_some());
+        assert_eq!(eventful_in(&mut cluster), eventful::<Wheel>(seed), "seed {seed}");
+        assert!(cluster.computed_ahead() > 1_000, "{} were computed ahead", cluster.computed_ahead());
     }
 }
 

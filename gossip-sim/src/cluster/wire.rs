@@ -26,10 +26,14 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
 
     /// Gives a node an input. What follows from it is still in the node.
     pub(super) fn handle(&mut self, id: NodeId, input: Input<'_, A>) -> Handled<A> {
+        self.show_input(id, &input);
         let local = self.local_now(id);
-        let now = Duration::from_nanos(self.now);
-        self.observer.on_input(now, local, id, &input);
         self.nodes[id as usize].as_mut().expect("a host of the cluster").handle(local, input)
+    }
+
+    pub(super) fn show_input(&mut self, id: NodeId, input: &Input<'_, A>) {
+        let local = self.local_now(id);
+        self.observer.on_input(Duration::from_nanos(self.now), local, id, input);
     }
 
     /// Carries out what follows from the last input of a node.
@@ -49,34 +53,40 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         loop {
             let node = self.nodes[index].as_mut().expect("a host of the cluster");
             let Some(Transmit { to, len }) = node.poll_transmit(local, &mut self.buffer) else { return };
-            self.stats.datagrams += 1;
-            self.stats.bytes += len as u64;
-            self.stats.largest = self.stats.largest.max(len);
-            self.send(id, to, len);
+            self.put_out(id, to, len);
         }
+    }
+
+    /// A node put a datagram into the buffer.
+    #[inline]
+    pub(super) fn put_out(&mut self, id: NodeId, to: A, len: usize) {
+        self.stats.datagrams += 1;
+        self.stats.bytes += len as u64;
+        self.stats.largest = self.stats.largest.max(len);
+        self.send(id, to, len);
     }
 
     /// Tells the observer what a node has to say, and answers queries; whether one was answered.
     fn tell_all(&mut self, id: NodeId, local: Instant) -> bool {
-        let index = id as usize;
-        let now = Duration::from_nanos(self.now);
         let mut answered = false;
         loop {
-            let node = self.nodes[index].as_mut().expect("a host of the cluster");
+            let node = self.nodes[id as usize].as_mut().expect("a host of the cluster");
             let Some(event) = node.poll_event() else { return answered };
-            self.observer.on_event(now, id, &event);
-            match event {
-                Event::Left => self.hot[index].set(LEFT, true),
-                Event::Query { id: query, .. } => {
-                    if let Some(answer) = self.answers.get(&id) {
-                        let input = Input::Command(Command::Respond { id: query, payload: answer });
-                        self.observer.on_input(now, local, id, &input);
-                        // It may have given way to another that came with it.
-                        answered |= node.handle(local, input).is_ok();
-                    }
-                }
-                _ => {}
+            self.tell_one(id, &event);
+            if let (Event::Query { id: query, .. }, Some(answer)) = (event, self.answers.get(&id)) {
+                let input = Input::Command(Command::Respond { id: query, payload: answer });
+                self.observer.on_input(Duration::from_nanos(self.now), local, id, &input);
+                // It may have given way to another that came with it.
+                let node = self.nodes[id as usize].as_mut().expect("a host of the cluster");
+                answered |= node.handle(local, input).is_ok();
             }
+        }
+    }
+
+    pub(super) fn tell_one(&mut self, id: NodeId, event: &Event<A>) {
+        self.observer.on_event(Duration::from_nanos(self.now), id, event);
+        if matches!(event, Event::Left) {
+            self.hot[id as usize].set(LEFT, true);
         }
     }
 
@@ -251,12 +261,19 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         let from = A::of(from);
         let input = Input::Datagram { from, bytes };
         self.observer.on_input(now, local, to, &input);
-        let handled = self.nodes[to as usize].as_mut().expect("a host that is up").handle(local, input);
+        let answer = self.windows.take(to, self.now, Some(flight));
+        let handled = match &answer {
+            Some(answer) => &answer.handled,
+            None => &self.nodes[to as usize].as_mut().expect("a host that is up").handle(local, input),
+        };
         self.stats.delivered += 1;
         self.stats.refused += u64::from(handled.is_err());
-        self.observer.on_delivered(now, from, to, bytes, &handled);
+        self.observer.on_delivered(now, from, to, bytes, handled);
         self.flights.free(flight);
-        self.drain(to);
+        match answer {
+            Some(answer) => self.follow(to, answer),
+            None => self.drain(to),
+        }
     }
 
     /// A datagram that was under way does not arrive.

@@ -20,7 +20,8 @@ pub(crate) struct Run {
     /// Master seed, instead of the plan's.
     #[arg(long)]
     seed: Option<u64>,
-    /// Runs at a time; all processors if not given. The records do not depend on it, the memory does.
+    /// Runs at a time, or threads within a run if there are fewer runs; all processors if not given. The records do not depend on
+    /// it, the memory does.
     #[arg(long)]
     threads: Option<usize>,
 }

@@ -85,6 +85,18 @@ impl Latency {
         Self::Table((0..quantiles).map(|k| times[k * (times.len() - 1) / (quantiles - 1)]).collect())
     }
 
+    /// No datagram takes less.
+    pub(crate) fn least(&self) -> Duration {
+        match self {
+            Self::Constant(time) => *time,
+            Self::Uniform { min, .. } => *min,
+            Self::Lognormal { floor, .. } => *floor,
+            Self::Table(quantiles) => quantiles.first().copied().unwrap_or_default(),
+            Self::Regions(regions) => regions.between.iter().map(Self::least).min().unwrap_or_default(),
+            Self::Between(_) => Duration::ZERO,
+        }
+    }
+
     /// The time for one datagram; `word` gives its random bits if they are needed.
     #[inline]
     pub(crate) fn draw(&self, from: NodeId, to: NodeId, word: impl FnOnce() -> u64) -> Duration {

@@ -29,4 +29,11 @@ impl Queue for Heap {
     fn len(&self) -> usize {
         self.heap.len()
     }
+
+    fn upcoming(&self, until: u64, list: &mut Vec<Entry>) -> u64 {
+        let mut found: Vec<_> = self.heap.iter().map(|Reverse(key)| *key).filter(|&(at, ..)| at < until).collect();
+        found.sort_unstable();
+        list.extend(found.into_iter().map(|(at, _, what)| Entry { at, what }));
+        until
+    }
 }

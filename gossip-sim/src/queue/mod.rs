@@ -34,6 +34,10 @@ pub trait Queue: Default {
         self.len() == 0
     }
 
+    /// Adds to `list` what is to happen before `until`, in the order in which it will unless something comes in between; up to when that
+    /// is all there is: `until` or earlier.
+    fn upcoming(&self, until: u64, list: &mut Vec<Entry>) -> u64;
+
     /// The next of those that wait, behind the last one that this gave or the last that came: in the order in which they will come,
     /// unless others come in between. A hint for what to have at hand: it changes nothing, and may end early or pass one over.
     fn scout(&mut self) -> Option<Entry> {

@@ -75,8 +75,16 @@ proptest! {
                 }
             }
         }
-        while let Some(entry) = heap.pop(u64::MAX) {
+        loop {
+            for span in [1, 1_000_000, 1 << 24, u64::MAX - now] {
+                let (mut known, mut all) = (Vec::new(), Vec::new());
+                let until = wheel.upcoming(now + span, &mut known);
+                prop_assert!(until <= now + span && heap.upcoming(until, &mut all) == until);
+                prop_assert_eq!(known, all);
+            }
+            let Some(entry) = heap.pop(u64::MAX) else { break };
             prop_assert_eq!(wheel.pop(u64::MAX), Some(entry));
+            now = entry.at;
         }
         prop_assert_eq!(wheel.pop(u64::MAX), None);
     }

@@ -109,6 +109,30 @@ impl Queue for Wheel {
         self.len
     }
 
+    /// Only what is on the lowest level: until the end of its turn, at most.
+    fn upcoming(&self, until: u64, list: &mut Vec<Entry>) -> u64 {
+        let until = until.min(((self.grain >> LEVEL_BITS) + 1) << (GRAIN_BITS + LEVEL_BITS));
+        let start = list.len();
+        list.extend_from_slice(&self.run[self.head..]);
+        let mut late: Vec<_> = self.late.iter().map(|Reverse(key)| *key).collect();
+        late.sort_unstable();
+        list.extend(late.into_iter().map(|(at, _, what)| Entry { at, what }));
+        let mut bucket = self.grain as usize % BUCKETS;
+        while let Some(next) = self.levels[0].next_after(bucket) {
+            let grain = self.grain - self.grain % BUCKETS as u64 + next as u64;
+            if grain << GRAIN_BITS >= until {
+                break;
+            }
+            list.extend_from_slice(&self.levels[0].buckets[next]);
+            bucket = next;
+        }
+        // Stable, and what is late was put in after all of the run.
+        list[start..].sort_by_key(|entry| entry.at);
+        let end = start + list[start..].partition_point(|entry| entry.at < until);
+        list.truncate(end);
+        until
+    }
+
     #[inline]
     fn scout(&mut self) -> Option<Entry> {
         if self.scouted.0 <= self.grain {

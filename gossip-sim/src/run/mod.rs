@@ -46,7 +46,7 @@ pub struct Request<'a> {
     pub out: &'a Path,
     /// From what the program was built.
     pub build: Build,
-    /// Most runs at a time.
+    /// Threads: for as many runs at a time, and what is left for within them.
     pub threads: usize,
     /// Whether progress is shown.
     pub show: Show,
@@ -100,8 +100,10 @@ pub fn run(request: &Request<'_>) -> Result<Finished, SimError> {
     let wall = Instant::now();
     let runs = plan.runs();
     let threads = request.threads.clamp(1, runs.len());
+    // Those that no run has to itself serve the runs that there are.
+    let threads_each = (request.threads / runs.len()).max(1);
     let parts = parts(&folder, runs.len()).map_err(wrong(&folder))?;
-    let outcomes = conduct_all(plan, &runs, stretch, &parts, threads, request.show);
+    let outcomes = conduct_all(plan, &runs, stretch, &parts, [threads, threads_each], request.show);
     let mut simulation = Simulation { records: 0, virtual_ns: 0, steps: 0, wall_ns: 0, threads: threads as u32 };
     let mut first_error = None;
     for ((key, outcome), mut part) in runs.into_iter().zip(outcomes).zip(parts) {
@@ -156,7 +158,7 @@ fn conduct_all(
     runs: &[RunKey],
     stretch: u64,
     parts: &[File],
-    threads: usize,
+    [threads, threads_each]: [usize; 2],
     show: Show,
 ) -> Vec<Result<RunDone, RunError>> {
     let gauges: Vec<Gauge> = runs.iter().map(|_| Gauge::default()).collect();
@@ -168,7 +170,7 @@ fn conduct_all(
     let conduct = |index: usize| -> Result<RunDone, RunError> {
         let out = parts[index].try_clone()?;
         let base_ns = index as u64 * stretch;
-        Conductor::new(plan, &runs[index], index as u32, base_ns, out, &gauges[index])?.run()
+        Conductor::new(plan, &runs[index], index as u32, base_ns, out, threads_each, &gauges[index])?.run()
     };
     let mut outcomes: Vec<Option<Result<RunDone, RunError>>> = runs.iter().map(|_| None).collect();
     std::thread::scope(|scope| {

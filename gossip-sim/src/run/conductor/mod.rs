@@ -107,13 +107,15 @@ pub(super) struct Conductor<'a> {
 }
 
 impl<'a> Conductor<'a> {
-    /// Prepares run `index` of a plan; its records go to `out`, and its virtual time begins at `base_ns` of the log's.
+    /// Prepares run `index` of a plan, on so many threads; its records go to `out`, and its virtual time begins at `base_ns` of the
+    /// log's.
     pub(super) fn new(
         plan: &'a Plan,
         key: &'a RunKey,
         index: u32,
         base_ns: u64,
         out: File,
+        threads: usize,
         gauge: &'a Gauge,
     ) -> Result<Self, RunError> {
         let setting = plan.setting(&key.setting).expect("runs are made from the plan's settings");
@@ -121,6 +123,7 @@ impl<'a> Conductor<'a> {
         let silent = key.size > FORMATION_TOLD_MAX;
         let mut cluster = Cluster::new(seed, Recorder::new(out, index, base_ns, silent));
         cluster.set_network(network(&plan.network(setting)).map_err(RunError::Plan)?);
+        cluster.set_threads(threads);
         Ok(Self {
             plan,
             key,
