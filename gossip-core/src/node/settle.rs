@@ -37,6 +37,11 @@ impl<A: Address> Default for Agreement<A> {
 }
 
 impl<A: Address> Node<A> {
+    /// Whether there is more to tell than a datagram can hold.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.updates.len() * UPDATE_LEN > self.config.datagram_max
+    }
+
     /// A live member said whether it knows what this node knows, of which `digest` is the digest, while there was something to tell.
     pub(super) fn settle(&mut self, from: A, digest: u32, differ: bool, message: &Message<'_, A>) {
         if differ || self.agreement.digest != digest {
@@ -46,7 +51,7 @@ impl<A: Address> Node<A> {
         let drawn =
             matches!(message, Message::Gossip { .. } | Message::Answer | Message::Ping { .. } | Message::Ack { .. });
         let again = self.agreement.last == Some(from.into());
-        if differ || !drawn || again || self.updates.len() * UPDATE_LEN <= self.config.datagram_max {
+        if differ || !drawn || again || !self.is_crowded() {
             return;
         }
         self.agreement.members += 1;

@@ -15,7 +15,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::transmit::{Cursor, List, News, Outgoing};
+use super::transmit::{Cursor, List, News, Outgoing, Row};
 use super::{Node, Phase};
 use crate::address::Address;
 use crate::members::Slot;
@@ -165,7 +165,8 @@ impl<A: Address> Node<A> {
         if by_list {
             self.send_list(from, bits, buckets, true);
         } else {
-            self.enqueue(Outgoing::Sketch { to: from, bits, buckets, first: 0, symbols, datagrams: 1 });
+            let row = Row { bits, buckets, first: 0, symbols, datagrams: 1, made: Vec::new() };
+            self.enqueue(Outgoing::Sketch { to: from, row: Box::new(row) });
         }
     }
 
@@ -194,15 +195,17 @@ impl<A: Address> Node<A> {
             return;
         }
         exchange.symbols.extend(symbols.as_chunks().0.iter().map(Symbol::from_bytes));
+        if exchange.expected > 0 && !symbols.is_empty() {
+            // They were asked for since the half of them were too few, and each try is a look at all that is known.
+            self.sync.running = Some(exchange);
+            return;
+        }
         let mut difference = exchange.symbols.clone();
         self.members.take_from(&mut difference, bits, buckets);
         self.events_in(bits, buckets).for_each(|item| sketch::take(&mut difference, 0, item));
-        if let Some(difference) = sketch::peel(difference) {
-            self.exchange(from, &difference);
-        } else if exchange.expected > 0 && !symbols.is_empty() {
-            self.sync.running = Some(exchange);
-        } else {
-            self.ask_for_more(exchange);
+        match sketch::peel(difference) {
+            Some(difference) => self.exchange(from, &difference),
+            None => self.ask_for_more(exchange),
         }
     }
 
@@ -242,7 +245,8 @@ impl<A: Address> Node<A> {
         let datagrams = datagrams.min(DATAGRAMS_MAX);
         if datagrams > 0 && self.grant(datagrams) {
             let symbols = self.symbols_per_datagram();
-            self.enqueue(Outgoing::Sketch { to: from, bits, buckets, first, symbols, datagrams });
+            let row = Row { bits, buckets, first, symbols, datagrams, made: Vec::new() };
+            self.enqueue(Outgoing::Sketch { to: from, row: Box::new(row) });
         }
     }
 
@@ -297,17 +301,12 @@ impl<A: Address> Node<A> {
         items.filter(move |&item| buckets >> sync::bucket(sketch::identity(item), bits) & 1 == 1)
     }
 
-    /// Writes the symbols from `first` on into `buffer`; how many bytes.
-    pub(super) fn write_symbols(&self, bits: u8, buckets: u64, first: u32, count: u32, buffer: &mut [u8]) -> usize {
+    /// So many symbols from `first` on, as bytes.
+    pub(super) fn symbols(&self, bits: u8, buckets: u64, first: u32, count: u32) -> Vec<u8> {
         let mut symbols = alloc::vec![Symbol::default(); count.min(SYMBOLS_MAX.saturating_sub(first)) as usize];
         self.members.add_to(&mut symbols, first, bits, buckets);
         self.events_in(bits, buckets).for_each(|item| sketch::add(&mut symbols, first, item));
-        let mut len = 0;
-        for (symbol, place) in symbols.iter().zip(buffer.as_chunks_mut().0) {
-            *place = symbol.to_bytes();
-            len += Symbol::LEN;
-        }
-        len
+        symbols.into_iter().flat_map(Symbol::to_bytes).collect()
     }
 
     /// Symbols that fit into one datagram.

@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 use core::cell::LazyCell;
 
 use super::Node;
-use super::sync::{DIGESTS_LEN_MAX, SYMBOLS_PER_DATAGRAM_MAX};
+use super::sync::DIGESTS_LEN_MAX;
 use crate::address::Address;
 use crate::backlog::{Offer, SKIPS_MAX};
 use crate::io::Transmit;
-use crate::member::{MemberState, Metadata};
+use crate::member::{Claim, MemberState, Metadata};
 use crate::members::{Members, Slot};
 use crate::rumors::EventId;
 use crate::rumors::strategies::{Branch, Situation};
@@ -76,12 +76,7 @@ pub(super) enum Outgoing<A> {
     },
     Sketch {
         to: A,
-        bits: u8,
-        buckets: u64,
-        first: u32,
-        /// In each of so many datagrams.
-        symbols: u32,
-        datagrams: u8,
+        row: Box<Row>,
     },
     More {
         to: A,
@@ -111,6 +106,20 @@ pub(super) enum Outgoing<A> {
         to: A,
         payload: Arc<[u8]>,
     },
+}
+
+/// Symbols of a sketch, in one datagram or several.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) bits: u8,
+    pub(super) buckets: u64,
+    /// The number of the next one.
+    pub(super) first: u32,
+    /// In each of so many datagrams.
+    pub(super) symbols: u32,
+    pub(super) datagrams: u8,
+    /// The bytes of those that are still to go, once they are made.
+    pub(super) made: Vec<u8>,
 }
 
 /// What is left to send of an exchange.
@@ -204,17 +213,23 @@ impl<A: Address> Node<A> {
                 }
                 self.encode_plain(now, buffer, to, &Message::SyncOpen { bits, digests: &digests[..4 << bits] })
             }
-            Outgoing::Sketch { to, bits, buckets, first, symbols, datagrams } => {
+            Outgoing::Sketch { to, ref row } => {
+                let Row { bits, buckets, first, symbols, datagrams, .. } = **row;
+                // All at once: each is made by a look at all that is known. What is learnt before the last one goes shows in its header.
+                let made = if row.made.is_empty() {
+                    &self.symbols(bits, buckets, first, symbols.saturating_mul(datagrams.into()))
+                } else {
+                    &row.made
+                };
                 // The buffer may be shorter than the configuration says, or that have changed since the sketch was asked for.
                 let symbols = symbols.min(self.symbols_in(buffer.len() + self.seal_len()));
-                let mut bytes = [0; SYMBOLS_PER_DATAGRAM_MAX as usize * SYMBOL_LEN];
-                let len = self.write_symbols(bits, buckets, first, symbols, &mut bytes);
-                if datagrams > 1 {
-                    let (first, datagrams) = (first + symbols, datagrams - 1);
-                    self.outgoing.push_front(Outgoing::Sketch { to, bits, buckets, first, symbols, datagrams });
+                let (now_sent, later) = made.split_at(made.len().min(symbols as usize * SYMBOL_LEN));
+                if datagrams > 1 && !now_sent.is_empty() {
+                    let (first, datagrams, made) = (first + symbols, datagrams - 1, later.to_vec());
+                    let row = Box::new(Row { bits, buckets, first, symbols, datagrams, made });
+                    self.outgoing.push_front(Outgoing::Sketch { to, row });
                 }
-                let message = Message::SyncSketch { bits, buckets, first, symbols: &bytes[..len] };
-                self.encode_plain(now, buffer, to, &message)
+                self.encode_plain(now, buffer, to, &Message::SyncSketch { bits, buckets, first, symbols: now_sent })
             }
             Outgoing::More { to, bits, buckets, first, datagrams } => {
                 self.encode_plain(now, buffer, to, &Message::SyncMore { bits, buckets, first, datagrams })
@@ -299,9 +314,13 @@ impl<A: Address> Node<A> {
         }
     }
 
+    /// What is to be told, as much as fits. In a crowd newcomers are told λ times in place of λ·⌈log10(N + 1)⌉: the others know of
+    /// most of them by then, and the digest finds out who does not. Accusations, and what refutes them, are told as often as ever.
+    ///
     /// Rumors first, so that events are quick; they get at most half of the room while updates wait, so that a flood of
     /// events does not stop failure detection. One of them may be `there` already.
     fn push_news(&mut self, now: Instant, encoder: &mut Encoder<'_>, with_rumors: bool, there: Option<EventId<A>>) {
+        let crowded = self.is_crowded();
         let Self { config, updates, rumors, members, suspicions, .. } = self;
         // Only if there is anything to tell.
         let situation = LazyCell::new(|| Situation::new(config, members, true));
@@ -329,7 +348,10 @@ impl<A: Address> Node<A> {
             if let Some(suspicion) = &mut suspicion {
                 suspicion.on_told();
             }
-            Offer::Sent { last: times >= situation.transmissions }
+            let newcomer = Claim { incarnation: 0, state: MemberState::Alive };
+            let few = crowded && members.entry(slot).claim() == newcomer;
+            let most = if few { config.retransmit_multiplier } else { u8::MAX };
+            Offer::Sent { last: times >= situation.transmissions.min(most) }
         });
     }
 

@@ -105,6 +105,28 @@ fn what_all_who_were_met_know_is_told_no_further_and_an_accusation_is() {
 }
 
 #[test]
+fn newcomers_in_a_crowd_are_told_a_few_times_and_what_refutes_is_told_as_often_as_ever() {
+    // Whether these are still to be told after four times, of 12, with so many others.
+    let still_told = |peers: u16| {
+        let mut node = node(&Config::lan(), peers);
+        let refuted = claims(3, core::iter::once(Claim { incarnation: 1, state: MemberState::Alive }));
+        let accused = claims(4, core::iter::once(Claim { incarnation: 0, state: MemberState::Suspect }));
+        for bytes in [refuted, accused] {
+            node.handle(NOW, Input::Datagram { from: 2, bytes: &bytes }).unwrap();
+        }
+        let all: Vec<_> = node.updates.iter().map(|(slot, _)| slot).collect();
+        all.into_iter().for_each(|slot| node.updates.insert_told(slot, 5));
+        let slots = [3, 4, 5].map(|member| node.members.find(&member).unwrap());
+        slots.iter().for_each(|&slot| node.updates.insert_told(slot, 3));
+        say(&mut node, NOW, 7, &Message::Ping { seq: 1 }, false);
+        while node.poll_transmit(NOW, &mut [0; 1400]).is_some() {}
+        slots.map(|slot| node.updates.contains(slot))
+    };
+    assert_eq!(still_told(400), [true, true, false]);
+    assert_eq!(still_told(100), [true, true, true], "what rides along is told as often as ever");
+}
+
+#[test]
 fn what_rides_along_with_the_rest_is_told_as_often_as_ever() {
     let mut node = node(&Config::lan(), 19);
     (0..100).for_each(|turn| say(&mut node, NOW, 3 + turn % 16, &Message::Ping { seq: 1 }, true));
