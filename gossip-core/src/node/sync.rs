@@ -195,17 +195,15 @@ impl<A: Address> Node<A> {
             return;
         }
         exchange.symbols.extend(symbols.as_chunks().0.iter().map(Symbol::from_bytes));
-        if exchange.expected > 0 && !symbols.is_empty() {
-            // They were asked for since the half of them were too few, and each try is a look at all that is known.
-            self.sync.running = Some(exchange);
-            return;
-        }
         let mut difference = exchange.symbols.clone();
         self.members.take_from(&mut difference, bits, buckets);
         self.events_in(bits, buckets).for_each(|item| sketch::take(&mut difference, 0, item));
-        match sketch::peel(difference) {
-            Some(difference) => self.exchange(from, &difference),
-            None => self.ask_for_more(exchange),
+        if let Some(difference) = sketch::peel(difference) {
+            self.exchange(from, &difference);
+        } else if exchange.expected > 0 && !symbols.is_empty() {
+            self.sync.running = Some(exchange);
+        } else {
+            self.ask_for_more(exchange);
         }
     }
 
