@@ -68,6 +68,8 @@ struct Exchange<A> {
     /// The peer's symbols, and its digest when it made them: what it learns meanwhile would not fit to them.
     symbols: Vec<Symbol>,
     digest: u32,
+    /// Symbols that overtook those in front of them, by the number of the first: seven datagrams at most.
+    early: Vec<(u32, Vec<Symbol>)>,
     /// Datagrams of symbols that came, and that are still to come.
     received: u8,
     expected: u8,
@@ -116,7 +118,16 @@ impl<A: Address> Node<A> {
         (sync.fruitless, sync.unanswered) = (fruitless, unanswered);
         sync.learnt = learnt;
         sync.answered = false;
-        let exchange = Exchange { peer, bits: 0, buckets: 0, symbols: Vec::new(), digest: 0, received: 0, expected: 1 };
+        let exchange = Exchange {
+            peer,
+            bits: 0,
+            buckets: 0,
+            symbols: Vec::new(),
+            digest: 0,
+            early: Vec::new(),
+            received: 0,
+            expected: 1,
+        };
         match &mut sync.running {
             // One that nobody answered gives its place.
             Some(unanswered) => **unanswered = exchange,
@@ -175,9 +186,12 @@ impl<A: Address> Node<A> {
         // What nobody asked for leaves the exchange that runs as it is.
         let few = symbols.len() <= SYMBOLS_PER_DATAGRAM_MAX as usize * Symbol::LEN;
         let asked = self.sync.running.take_if(|exchange| {
-            let next = first == 0
-                || (first as usize == exchange.symbols.len() && (exchange.bits, exchange.buckets) == (bits, buckets));
-            exchange.peer == from && exchange.expected > 0 && next && few
+            let (held, same) = (exchange.symbols.len(), (exchange.bits, exchange.buckets) == (bits, buckets));
+            let next = first == 0 || (same && first as usize == held);
+            // Not while all begins anew: what is left of the row before belongs to nothing.
+            let early = same && held > 0 && first as usize > held && !symbols.is_empty();
+            let again = exchange.early.iter().any(|&(other, _)| other == first);
+            exchange.peer == from && exchange.expected > 0 && (next || (early && !again)) && few
         });
         let Some(mut exchange) = asked else {
             self.counters.add(1, |cold| &mut cold.syncs_refused);
@@ -187,6 +201,7 @@ impl<A: Address> Node<A> {
         exchange.expected -= 1;
         if first == 0 {
             exchange.symbols.clear();
+            exchange.early.clear();
             (exchange.bits, exchange.buckets, exchange.digest) = (bits, buckets, digest);
         } else if exchange.digest != digest {
             // It learnt something between two datagrams: all anew.
@@ -194,13 +209,25 @@ impl<A: Address> Node<A> {
             self.ask_for_more(exchange);
             return;
         }
-        exchange.symbols.extend(symbols.as_chunks().0.iter().map(Symbol::from_bytes));
+        let ends = symbols.is_empty();
+        let held = exchange.symbols.len();
+        exchange.early.push((first, symbols.as_chunks().0.iter().map(Symbol::from_bytes).collect()));
+        while let Some(next) = exchange.early.iter().position(|&(first, _)| first as usize == exchange.symbols.len()) {
+            let (_, symbols) = exchange.early.swap_remove(next);
+            exchange.symbols.extend(symbols);
+        }
+        // Each try is a look at all that is known. Some before the last has come: it may be lost.
+        let grew = exchange.symbols.len() > held && exchange.expected.is_power_of_two();
+        if exchange.expected > 0 && !ends && !grew {
+            self.sync.running = Some(exchange);
+            return;
+        }
         let mut difference = exchange.symbols.clone();
         self.members.take_from(&mut difference, bits, buckets);
         self.events_in(bits, buckets).for_each(|item| sketch::take(&mut difference, 0, item));
         if let Some(difference) = sketch::peel(difference) {
             self.exchange(from, &difference);
-        } else if exchange.expected > 0 && !symbols.is_empty() {
+        } else if exchange.expected > 0 && !ends {
             self.sync.running = Some(exchange);
         } else {
             self.ask_for_more(exchange);
@@ -211,6 +238,7 @@ impl<A: Address> Node<A> {
     fn ask_for_more(&mut self, mut exchange: Box<Exchange<A>>) {
         let Exchange { peer, bits, buckets, received, .. } = *exchange;
         let first = exchange.symbols.len();
+        exchange.early.clear();
         let datagrams = received.clamp(1, DATAGRAMS_MAX);
         let per_datagram = self.symbols_per_datagram() as usize;
         let all = usize::from(received.saturating_add(datagrams)) * per_datagram;

@@ -225,7 +225,8 @@ impl<A: Address> Node<A> {
                 let symbols = symbols.min(self.symbols_in(buffer.len() + self.seal_len()));
                 let (now_sent, later) = made.split_at(made.len().min(symbols as usize * SYMBOL_LEN));
                 if datagrams > 1 && !now_sent.is_empty() {
-                    let (first, datagrams, made) = (first + symbols, datagrams - 1, later.to_vec());
+                    let first = first + (now_sent.len() / SYMBOL_LEN) as u32;
+                    let (datagrams, made) = (datagrams - 1, later.to_vec());
                     let row = Box::new(Row { bits, buckets, first, symbols, datagrams, made });
                     self.outgoing.push_front(Outgoing::Sketch { to, row });
                 }
@@ -349,7 +350,8 @@ impl<A: Address> Node<A> {
                 suspicion.on_told();
             }
             let newcomer = Claim { incarnation: 0, state: MemberState::Alive };
-            let few = crowded && members.entry(slot).claim() == newcomer;
+            // What changed since is no newcomer's, neither its incarnation nor its metadata.
+            let few = crowded && members.entry(slot).claim() == newcomer && members.metadata(slot).version <= 1;
             let most = if few { config.retransmit_multiplier } else { u8::MAX };
             Offer::Sent { last: times >= situation.transmissions.min(most) }
         });

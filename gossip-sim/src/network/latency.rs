@@ -91,7 +91,7 @@ impl Latency {
             Self::Constant(time) => *time,
             Self::Uniform { min, .. } => *min,
             Self::Lognormal { floor, .. } => *floor,
-            Self::Table(quantiles) => quantiles.first().copied().unwrap_or_default(),
+            Self::Table(quantiles) => quantiles.iter().min().copied().unwrap_or_default(),
             Self::Regions(regions) => regions.between.iter().map(Self::least).min().unwrap_or_default(),
             Self::Between(_) => Duration::ZERO,
         }

@@ -104,7 +104,8 @@ pub fn run(request: &Request<'_>) -> Result<Finished, SimError> {
     let threads_each = (request.threads / runs.len()).max(1);
     let parts = parts(&folder, runs.len()).map_err(wrong(&folder))?;
     let outcomes = conduct_all(plan, &runs, stretch, &parts, [threads, threads_each], request.show);
-    let mut simulation = Simulation { records: 0, virtual_ns: 0, steps: 0, wall_ns: 0, threads: threads as u32 };
+    let mut simulation =
+        Simulation { records: 0, virtual_ns: 0, steps: 0, wall_ns: 0, threads: (threads * threads_each) as u32 };
     let mut first_error = None;
     for ((key, outcome), mut part) in runs.into_iter().zip(outcomes).zip(parts) {
         part.rewind().map_err(wrong(&folder))?;

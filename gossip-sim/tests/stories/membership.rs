@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use gossip_core::wire::{Item, Message, Update};
 use gossip_core::{Claim, ClusterTag, Command, Config, MemberState, Metadata, SharedView};
-use gossip_sim::{Host, Journal, NodeId, Restart, StartOptions};
+use gossip_sim::{Host, Journal, Latency, Network, NodeId, Restart, StartOptions};
 
 use crate::hostile::forge;
 use crate::{Cluster, converged, newcomer, with_view};
 
 const S: fn(u64) -> Duration = Duration::from_secs;
+const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// Starts a node with metadata that joins through the first.
 fn named(cluster: &mut Cluster, addr: NodeId, metadata: &[u8]) {
@@ -292,4 +293,33 @@ fn nodes_that_share_anew_what_they_know_while_others_join_and_crash_live_as_any_
     assert_eq!(cluster.up().count(), 49);
     let digests: Vec<_> = cluster.up().map(|(_, host)| host.node.digest()).collect();
     assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "equal tables have equal digests");
+}
+
+/// A sketch of eight datagrams that leave at one instant and come in any order.
+#[test]
+fn two_who_know_hundreds_of_others_find_out_however_their_datagrams_overtake_each_other() {
+    const COMMON: u16 = 6_000;
+    const EACH: u16 = 350;
+    let setups = |range: std::ops::Range<u16>| range.map(gossip_core::Setup::new);
+    for seed in 1..=5 {
+        let mut cluster = Cluster::new(seed, Journal::default());
+        let uniform = Latency::Uniform { min: MS(1), max: MS(3) };
+        cluster.set_network(Network::with_latency(uniform));
+        for id in 0..2 {
+            let own = COMMON + EACH * id..COMMON + EACH * (id + 1);
+            let view = SharedView::new(setups(0..COMMON).chain(setups(own))).unwrap();
+            let options = StartOptions { view: Some(&view), ..StartOptions::default() };
+            cluster.start_at(id.into(), &Config::lan(), &options);
+        }
+        let all = u32::from(COMMON + 2 * EACH);
+        for _ in 0..10 {
+            // They talk; the others are not there, and would be called in vain.
+            for (from, to) in [(0, 1), (1, 0)] {
+                cluster.command(from, Command::Send { to, payload: b"x" }).unwrap();
+            }
+            cluster.run_for(MS(100));
+        }
+        let known = [0, 1].map(|id| cluster.node(id).live_members());
+        assert_eq!(known, [all; 2], "seed {seed}");
+    }
 }
