@@ -9,6 +9,7 @@ mod check;
 #[cfg(test)]
 mod model;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::sparse::Sparse;
@@ -55,12 +56,21 @@ struct Queue {
 
 const EMPTY: Queue = Queue { head: NONE, tail: NONE, len: 0 };
 
-/// A backlog of slots.
+/// A backlog of slots. What every datagram asks, whether there is anything, is at hand; the rest is elsewhere, from the first slot on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backlog {
+    len: u32,
+    /// Whether something was told for the last time in the last offer.
+    finished: bool,
+    /// Whether a slot takes room only while it is queued.
+    of_few: bool,
+    lists: Option<Box<Lists>>,
+}
+
+#[derive(Debug, Clone)]
+struct Lists {
     links: Sparse<Link>,
     queues: Vec<Queue>,
-    len: u32,
     /// What was told for the last time in the last offer.
     finished: Vec<u32>,
 }
@@ -68,9 +78,15 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// An empty backlog in which a slot takes room only while it is queued.
     pub(crate) fn of_few() -> Self {
-        Self { links: Sparse::of_few(), ..Self::default() }
+        Self { of_few: true, ..Self::default() }
     }
 
+    fn lists(&mut self) -> &mut Lists {
+        let links = if self.of_few { Sparse::of_few } else { Sparse::default };
+        self.lists.get_or_insert_with(|| Box::new(Lists { links: links(), queues: Vec::new(), finished: Vec::new() }))
+    }
+
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -80,12 +96,12 @@ impl Backlog {
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot).sent != IDLE
+        self.lists.as_ref().is_some_and(|lists| lists.contains(slot))
     }
 
     /// Whether `slot` is still to be told, or was so before the last offer.
     pub(crate) fn contained(&self, slot: u32) -> bool {
-        self.contains(slot) || self.finished.contains(&slot)
+        self.lists.as_ref().is_some_and(|lists| lists.contains(slot) || lists.finished.contains(&slot))
     }
 
     /// Queues `slot` as never told, whatever it was before.
@@ -95,18 +111,76 @@ impl Backlog {
 
     /// Queues `slot` as told so often, whatever it was before.
     pub(crate) fn insert_told(&mut self, slot: u32, times: u8) {
-        if self.contains(slot) {
-            self.unlink(slot);
+        let lists = self.lists();
+        let known = lists.contains(slot);
+        if known {
+            lists.unlink(slot);
         }
-        self.push_back(slot, times.min(LIMIT_MAX));
+        lists.push_back(slot, times.min(LIMIT_MAX));
+        self.len += u32::from(!known);
     }
 
     /// Takes `slot` out, if it is in.
     pub(crate) fn remove(&mut self, slot: u32) {
-        if self.contains(slot) {
-            self.unlink(slot);
-            self.links.set(slot, UNLINKED);
+        if let Some(lists) = self.lists.as_mut().filter(|lists| lists.contains(slot)) {
+            lists.unlink(slot);
+            lists.links.set(slot, UNLINKED);
+            self.len -= 1;
         }
+    }
+
+    /// Offers the slots, least told first, each at most once. `send` gets the slot and how often it will have been told, this
+    /// time included, and answers what became of it; a slot that was sent counts one more transmission, and leaves the
+    /// backlog with the last. After [`SKIPS_MAX`] that do not fit it ends.
+    #[inline]
+    pub(crate) fn offer(&mut self, send: impl FnMut(u32, u8) -> Offer) {
+        if self.is_empty() && !self.finished {
+            return;
+        }
+        if let Some(lists) = &mut self.lists {
+            lists.offer(send);
+            self.len -= lists.finished.len() as u32;
+            self.finished = !lists.finished.is_empty();
+        }
+    }
+
+    /// All that is queued, each with how often it was told, in the order in which it would be offered.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
+        self.lists.iter().flat_map(|lists| lists.iter())
+    }
+
+    /// The same with other slots of a table of `slots`, in which those for which there is none are left out. Only what is queued
+    /// takes room, unless that is much: a list in order is then slow to make and to search.
+    pub(crate) fn moved(&self, slots: usize, slot_of: impl Fn(u32) -> Option<u32>) -> Self {
+        let few = (self.len as usize) < (slots / MANY_SHARE).clamp(MANY_MIN, MANY);
+        let mut moved = if few { Self::of_few() } else { Self::default() };
+        if !few {
+            moved.lists().links.reserve(slots);
+        }
+        for (slot, sent) in self.iter() {
+            if let Some(slot) = slot_of(slot) {
+                moved.lists().push_back(slot, sent);
+                moved.len += 1;
+            }
+        }
+        moved
+    }
+
+    /// Gives up the room that is not needed, and of what was told for the last time it is known no longer.
+    pub(crate) fn shrink(&mut self) {
+        self.finished = false;
+        if self.is_empty() {
+            self.lists = None;
+        }
+        if let Some(lists) = &mut self.lists {
+            lists.shrink();
+        }
+    }
+}
+
+impl Lists {
+    fn contains(&self, slot: u32) -> bool {
+        self.links.get(slot).sent != IDLE
     }
 
     /// Takes `slot`, which is in, out of its queue; its own link is left as it was.
@@ -122,13 +196,25 @@ impl Backlog {
             next => self.links.update(next, |link| link.previous = previous),
         }
         queue.len -= 1;
-        self.len -= 1;
     }
 
-    /// Offers the slots, least told first, each at most once. `send` gets the slot and how often it will have been told, this
-    /// time included, and answers what became of it; a slot that was sent counts one more transmission, and leaves the
-    /// backlog with the last. After [`SKIPS_MAX`] that do not fit it ends.
-    pub(crate) fn offer(&mut self, mut send: impl FnMut(u32, u8) -> Offer) {
+    fn push_back(&mut self, slot: u32, sent: u8) {
+        if self.queues.len() <= usize::from(sent) {
+            self.queues.resize(usize::from(sent) + 1, EMPTY);
+        }
+        let queue = &mut self.queues[usize::from(sent)];
+        let link = Link { previous: queue.tail, next: NONE, sent };
+        self.links.set(slot, link);
+        match queue.tail {
+            NONE => queue.head = slot,
+            tail => self.links.update(tail, |link| link.next = slot),
+        }
+        queue.tail = slot;
+        queue.len += 1;
+    }
+
+    /// See [`Backlog::offer`]; what was told for the last time is in `finished`.
+    fn offer(&mut self, mut send: impl FnMut(u32, u8) -> Offer) {
         self.finished.clear();
         let mut skips = 0;
         let mut carried = self.queues.first().map_or(0, |queue| queue.len);
@@ -157,8 +243,7 @@ impl Backlog {
         }
     }
 
-    /// All that is queued, each with how often it was told, in the order in which it would be offered.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
+    fn iter(&self) -> impl Iterator<Item = (u32, u8)> + '_ {
         self.queues.iter().flat_map(|queue| {
             let next = |&slot: &u32| Some(self.links.get(slot).next).filter(|&next| next != NONE);
             let first = Some(queue.head).filter(|&head| head != NONE);
@@ -166,43 +251,12 @@ impl Backlog {
         })
     }
 
-    /// The same with other slots of a table of `slots`, in which those for which there is none are left out. Only what is queued
-    /// takes room, unless that is much: a list in order is then slow to make and to search.
-    pub(crate) fn moved(&self, slots: usize, slot_of: impl Fn(u32) -> Option<u32>) -> Self {
-        let few = (self.len as usize) < (slots / MANY_SHARE).clamp(MANY_MIN, MANY);
-        let mut moved = if few { Self::of_few() } else { Self::default() };
-        moved.links.reserve(slots);
-        for (slot, sent) in self.iter() {
-            if let Some(slot) = slot_of(slot) {
-                moved.push_back(slot, sent);
-            }
-        }
-        moved
-    }
-
-    /// Gives up the room that is not needed.
-    pub(crate) fn shrink(&mut self) {
+    fn shrink(&mut self) {
         self.links.shrink();
         self.finished = Vec::new();
         let used = self.queues.iter().rposition(|queue| queue.len > 0).map_or(0, |last| last + 1);
         self.queues.truncate(used);
         self.queues.shrink_to_fit();
-    }
-
-    fn push_back(&mut self, slot: u32, sent: u8) {
-        if self.queues.len() <= usize::from(sent) {
-            self.queues.resize(usize::from(sent) + 1, EMPTY);
-        }
-        let queue = &mut self.queues[usize::from(sent)];
-        let link = Link { previous: queue.tail, next: NONE, sent };
-        self.links.set(slot, link);
-        match queue.tail {
-            NONE => queue.head = slot,
-            tail => self.links.update(tail, |link| link.next = slot),
-        }
-        queue.tail = slot;
-        queue.len += 1;
-        self.len += 1;
     }
 }
 

@@ -9,11 +9,12 @@ use crate::sparse::push_tight;
 
 /// First in, first out.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Fifo<T> {
-    /// None only if there are no others either.
-    first: Option<T>,
     #[allow(clippy::box_collection, reason = "a word where most never have any")]
     rest: Option<Box<VecDeque<T>>>,
+    /// None only if there are no others either.
+    first: Option<T>,
 }
 
 impl<T> Default for Fifo<T> {
@@ -24,7 +25,7 @@ impl<T> Default for Fifo<T> {
 
 impl<T> Fifo<T> {
     pub(crate) const fn new() -> Self {
-        Self { first: None, rest: None }
+        Self { rest: None, first: None }
     }
 
     #[inline]

@@ -84,6 +84,7 @@ mod overlay;
 mod permutation;
 mod probe;
 mod queries;
+mod rare;
 #[cfg(feature = "keyring")]
 mod replay;
 mod rng;

@@ -104,14 +104,15 @@ pub(crate) struct Members<A: Address> {
     view: Option<Arc<View<A>>>,
     /// What distinguishes the live members from those of the view.
     digests: Digests,
-    /// The node itself, as it stands at [`SELF`] among the entries, which are elsewhere: every datagram needs it.
-    local: A::Stored,
     incarnation: u32,
     /// Members in use that are not alive.
     not_alive: u32,
+    /// The node itself, as it stands at [`SELF`] among the entries, which are elsewhere: every datagram needs it.
+    local: A::Stored,
     entries: Overlay<Entry<A>>,
     /// The live members other than this node, in no particular but reproducible order.
     live: Overlay<Slot>,
+    cycle: Option<Cycle>,
     /// Slots by the hash of their address, those that the view leads to left out.
     index: HashTable<Slot>,
     hasher: FixedState,
@@ -123,7 +124,6 @@ pub(crate) struct Members<A: Address> {
     /// The order by identity, if it is wanted.
     ring: Option<Box<ring::Ring>>,
     changes: Changes<A::Stored>,
-    cycle: Option<Cycle>,
 }
 
 impl<A: Address> Members<A> {
@@ -239,9 +239,14 @@ impl<A: Address> Members<A> {
 
     #[inline(never)]
     fn find_common(&self, addr: A::Stored) -> Option<Slot> {
-        let common = self.view.as_ref().and_then(|view| view.find(addr));
+        let Some(slot) = self.view.as_ref().and_then(|view| view.find(addr)) else { return self.find_own(addr) };
+        if self.entries.is_common(slot) {
+            return Some(slot);
+        }
         // The member may have been forgotten since, and the slot be another's.
-        common.filter(|&slot| self.get(slot).is_some_and(|entry| entry.addr == addr)).or_else(|| self.find_own(addr))
+        Some(slot)
+            .filter(|&slot| self.get(slot).is_some_and(|entry| entry.addr == addr))
+            .or_else(|| self.find_own(addr))
     }
 
     #[inline]
@@ -250,7 +255,7 @@ impl<A: Address> Members<A> {
     }
 
     /// How many bytes of a table, from its front, a datagram needs, and who is to draw members.
-    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, live);
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, entries) + Overlay::<Entry<A>>::FRONT_LEN;
     pub(crate) const DRAW_LEN: usize = core::mem::offset_of!(Self, index);
 
     /// What this table began with, if others did as well.

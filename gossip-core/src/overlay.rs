@@ -9,23 +9,27 @@ use alloc::vec::Vec;
 use crate::sparse::{Patch, grow};
 
 /// A table of `T`: first some items of its own, then the common ones with their changes, then more of its own.
+///
+/// In C's order, what a look at a common item needs in front: see [`Node`](crate::Node).
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Overlay<T> {
+    /// In place rather than boxed: whoever has ten thousand such tables waits for each hop.
+    shared: Shared<T>,
     /// The items before the common ones, then those behind them.
     own: Vec<T>,
-    /// In place rather than boxed: whoever has ten thousand such tables waits for each hop.
-    shared: Option<Shared<T>>,
 }
 
 /// The common items of a table.
 #[derive(Debug, Clone)]
+#[repr(C)]
 struct Shared<T> {
     /// How many of the table's own stand before them.
     head: u32,
     /// How many they are, changed or not.
     len: u32,
-    /// What stands where the table has not changed.
-    base: Arc<[T]>,
+    /// What stands where the table has not changed; none in a table that shares nothing.
+    base: Option<Arc<[T]>>,
     changed: Patch<T>,
 }
 
@@ -37,7 +41,7 @@ enum Place {
 
 impl<T> Default for Overlay<T> {
     fn default() -> Self {
-        Self { own: Vec::new(), shared: None }
+        Self { shared: Shared::nothing(), own: Vec::new() }
     }
 }
 
@@ -45,12 +49,18 @@ impl<T: Clone + PartialEq> Overlay<T> {
     /// `head`, then what is shared.
     pub(crate) fn shared(head: Vec<T>, base: Arc<[T]>) -> Self {
         let (before, len) = (head.len() as u32, base.len() as u32);
-        let shared = Shared { head: before, len, base, changed: Patch::default() };
-        Self { own: head, shared: (len > 0).then_some(shared) }
+        if len == 0 {
+            return Self { shared: Shared::nothing(), own: head };
+        }
+        Self { shared: Shared { head: before, len, base: Some(base), changed: Patch::default() }, own: head }
     }
 
+    /// How many bytes of a table, from its front, a look at a common item needs that has not changed.
+    pub(crate) const FRONT_LEN: usize =
+        core::mem::offset_of!(Shared<T>, changed) + core::mem::offset_of!(Self, shared) + Patch::<T>::FRONT_LEN;
+
     pub(crate) fn len(&self) -> usize {
-        self.own.len() + self.shared.as_ref().map_or(0, |shared| shared.len as usize)
+        self.own.len() + self.shared.len as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -59,18 +69,25 @@ impl<T: Clone + PartialEq> Overlay<T> {
 
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
-        match &self.shared {
+        match &self.shared.base {
             None => self.own.get(index as usize),
-            Some(shared) => self.get_shared(shared, index),
+            Some(base) => self.get_shared(base, index),
         }
     }
 
     #[inline(never)]
-    fn get_shared<'a>(&'a self, shared: &'a Shared<T>, index: u32) -> Option<&'a T> {
-        match shared.place(index) {
+    fn get_shared<'a>(&'a self, base: &'a [T], index: u32) -> Option<&'a T> {
+        match self.shared.place(index) {
             Place::Own(place) => self.own.get(place),
-            Place::Common(place) => Some(shared.at(place)),
+            Place::Common(place) => Some(self.shared.changed.get(place).unwrap_or_else(|| &base[place as usize])),
         }
+    }
+
+    /// Whether an item is a common one that was not changed. It may say no where that is so.
+    #[inline]
+    pub(crate) fn is_common(&self, index: u32) -> bool {
+        let place = index.wrapping_sub(self.shared.head);
+        place < self.shared.len && !self.shared.changed.may_hold(place)
     }
 
     /// The item at an index that is in the table.
@@ -82,7 +99,7 @@ impl<T: Clone + PartialEq> Overlay<T> {
     /// Changes the item at an index that is in the table.
     #[inline]
     pub(crate) fn update<R>(&mut self, index: u32, change: impl FnOnce(&mut T) -> R) -> R {
-        if self.shared.is_none() {
+        if self.shared.base.is_none() {
             return change(&mut self.own[index as usize]);
         }
         let mut item = self.at(index).clone();
@@ -93,12 +110,9 @@ impl<T: Clone + PartialEq> Overlay<T> {
 
     #[inline(never)]
     fn set_shared(&mut self, index: u32, item: T) {
-        match &mut self.shared {
-            Some(shared) => match shared.place(index) {
-                Place::Own(place) => self.own[place] = item,
-                Place::Common(place) => shared.set(place, item),
-            },
-            None => self.own[index as usize] = item,
+        match self.shared.place(index) {
+            Place::Own(place) => self.own[place] = item,
+            Place::Common(place) => self.shared.set(place, item),
         }
     }
 
@@ -108,30 +122,27 @@ impl<T: Clone + PartialEq> Overlay<T> {
     }
 
     pub(crate) fn pop(&mut self) -> Option<T> {
-        let Some(shared) = self.shared.as_mut().filter(|shared| self.own.len() == shared.head as usize) else {
+        if self.own.len() != self.shared.head as usize {
             return self.own.pop();
-        };
-        let item = shared.pop();
-        if shared.len == 0 {
-            self.shared = None;
         }
-        Some(item)
+        let item = self.shared.pop();
+        if self.shared.len == 0 {
+            self.shared = Shared::nothing();
+        }
+        item.or_else(|| self.own.pop())
     }
 
     /// The indices at which this table may differ from what is common; all of one that shares nothing.
     pub(crate) fn differing(&self) -> impl Iterator<Item = u32> + '_ {
-        let (head, common) = self.shared.as_ref().map_or((0, 0), |shared| (shared.head, shared.len));
-        let changed =
-            self.shared.iter().flat_map(move |shared| shared.changed.iter().map(move |(place, _)| place + head));
+        let (head, common) = (self.shared.head, self.shared.len);
+        let changed = self.shared.changed.iter().map(move |(place, _)| place + head);
         (0..head).chain(changed).chain(head + common..self.len() as u32)
     }
 
     /// Gives up the room that is not needed.
     pub(crate) fn shrink(&mut self) {
         self.own.shrink_to_fit();
-        if let Some(shared) = &mut self.shared {
-            shared.changed.shrink();
-        }
+        self.shared.changed.shrink();
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -139,7 +150,11 @@ impl<T: Clone + PartialEq> Overlay<T> {
     }
 }
 
-impl<T: Clone + PartialEq> Shared<T> {
+impl<T> Shared<T> {
+    fn nothing() -> Self {
+        Self { head: 0, len: 0, base: None, changed: Patch::default() }
+    }
+
     fn place(&self, index: u32) -> Place {
         if index < self.head {
             Place::Own(index as usize)
@@ -149,23 +164,22 @@ impl<T: Clone + PartialEq> Shared<T> {
             Place::Own((index - self.len) as usize)
         }
     }
+}
 
-    fn at(&self, place: u32) -> &T {
-        self.changed.get(place).unwrap_or_else(|| &self.base[place as usize])
-    }
-
+impl<T: Clone + PartialEq> Shared<T> {
     fn set(&mut self, place: u32, item: T) {
-        if self.base[place as usize] == item {
+        if self.base.as_ref().is_some_and(|base| base[place as usize] == item) {
             self.changed.remove(place);
         } else {
             self.changed.insert(place, item);
         }
     }
 
-    /// Takes the last, which there is, off.
-    fn pop(&mut self) -> T {
+    /// Takes the last off, if there is one.
+    fn pop(&mut self) -> Option<T> {
+        let base = self.base.as_ref()?;
         self.len -= 1;
-        self.changed.remove(self.len).unwrap_or_else(|| self.base[self.len as usize].clone())
+        Some(self.changed.remove(self.len).unwrap_or_else(|| base[self.len as usize].clone()))
     }
 }
 

@@ -83,6 +83,11 @@ impl RoundTrips {
         Self { estimates: Sparse::of_few() }
     }
 
+    /// Tells `line` where the search for a slot will look, where few are kept: a place in each line of memory, of a few.
+    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        self.estimates.lines(line);
+    }
+
     /// What `other` knows, in other slots; what has none is forgotten.
     pub(crate) fn take_over(&mut self, other: &Self, slot_of: impl Fn(Slot) -> Option<Slot>) {
         for (slot, estimate) in other.estimates.iter() {

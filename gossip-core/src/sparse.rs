@@ -8,11 +8,15 @@ use alloc::vec::Vec;
 const ENTRIES_KEPT: usize = 28;
 
 /// Items by number, for few of them: a sorted list. A newcomer moves those behind it, so it is made for some thousands.
+///
+/// In C's order, what a search for a number needs that is not there in front: see [`Node`](crate::Node).
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Patch<T> {
+    /// Two of 64 bits for each number that is there or was (Bloom, CACM 1970): a search for one of the many that are not does without
+    /// the list.
+    filter: u64,
     items: Vec<(u32, T)>,
-    /// A bit for each number that is there or was, modulo 64: a search for one of the many that are not does without the list.
-    may_hold: u64,
     /// Where to look, if there are many: a search in the list would wait for memory a dozen times.
     #[allow(clippy::box_collection, reason = "a word where nearly all have none")]
     directory: Option<Box<Vec<Chunk>>>,
@@ -33,11 +37,21 @@ const ITEMS_PER_CHUNK_MIN: usize = 2;
 
 impl<T> Default for Patch<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), may_hold: 0, directory: None }
+        Self { filter: 0, items: Vec::new(), directory: None }
     }
 }
 
 impl<T> Patch<T> {
+    /// How many bytes of a patch, from its front, tell in most cases that a number is not there.
+    pub(crate) const FRONT_LEN: usize = core::mem::offset_of!(Self, items);
+
+    /// Whether a number may be there.
+    #[inline]
+    pub(crate) fn may_hold(&self, number: u32) -> bool {
+        let bits = filter_bits(number);
+        self.filter & bits == bits
+    }
+
     /// The place of a number, or where it would be.
     #[inline]
     fn place(&self, number: u32) -> Result<usize, usize> {
@@ -55,7 +69,7 @@ impl<T> Patch<T> {
 
     #[inline]
     pub(crate) fn get(&self, number: u32) -> Option<&T> {
-        if self.may_hold & bit(number) == 0 {
+        if !self.may_hold(number) {
             return None;
         }
         self.place(number).ok().map(|place| &self.items[place].1)
@@ -66,7 +80,7 @@ impl<T> Patch<T> {
     }
 
     pub(crate) fn insert(&mut self, number: u32, item: T) {
-        self.may_hold |= bit(number);
+        self.filter |= filter_bits(number);
         match self.place(number) {
             Ok(place) => self.items[place].1 = item,
             Err(place) => {
@@ -84,7 +98,7 @@ impl<T> Patch<T> {
         let (_, item) = self.items.remove(place);
         self.note(number, false);
         if self.items.is_empty() {
-            self.may_hold = 0;
+            self.filter = 0;
             if self.items.capacity() > ENTRIES_KEPT {
                 self.items = Vec::new();
             }
@@ -124,7 +138,7 @@ impl<T> Patch<T> {
     /// Gives up the room that is not needed.
     pub(crate) fn shrink(&mut self) {
         self.items.shrink_to_fit();
-        self.may_hold = self.items.iter().fold(0, |bits, (number, _)| bits | bit(*number));
+        self.filter = self.items.iter().fold(0, |bits, (number, _)| bits | filter_bits(*number));
         if let Some(directory) = &mut self.directory {
             directory.shrink_to_fit();
         }
@@ -134,6 +148,14 @@ impl<T> Patch<T> {
 #[inline]
 const fn bit(number: u32) -> u64 {
     1 << (number % u64::BITS)
+}
+
+/// Which two a number has: a few do not make many others seem to be there, neither those near them nor those a power of two apart.
+#[inline]
+const fn filter_bits(number: u32) -> u64 {
+    // 2^32 divided by the golden ratio (Knuth, TAOCP 3, section 6.4).
+    let hash = number.wrapping_mul(0x9e37_79b9);
+    1 << (hash >> 26) | 1 << (hash >> 20 & 63)
 }
 
 #[inline]
@@ -215,6 +237,16 @@ impl<T: Copy + Default + PartialEq> Sparse<T> {
         }
     }
 
+    /// Tells `line` a place in each line of memory in which a search may look, where only few are kept: the first ones.
+    #[inline]
+    pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
+        if let Self::Few(patch) = self {
+            let start = patch.items.as_ptr().cast::<u8>();
+            let len = size_of_val(patch.items.as_slice()).min(LINES_MAX * LINE);
+            (0..len + LINE).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+        }
+    }
+
     /// What is not the default, by slot.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, T)> + '_ {
         let (items, patch) = match self {
@@ -238,6 +270,10 @@ impl<T: Copy + Default + PartialEq> Sparse<T> {
         }
     }
 }
+
+/// Bytes of a line of memory, and how many are worth being fetched ahead.
+const LINE: usize = 64;
+const LINES_MAX: usize = 16;
 
 fn make_room<T: Copy + Default>(items: &mut Vec<T>, len: usize) {
     let missing = len.saturating_sub(items.len());
@@ -330,17 +366,18 @@ mod tests {
     #[test]
     fn a_number_that_may_be_there_is_looked_for_and_one_that_went_is_not_found() {
         let mut patch = Patch::default();
-        // The same bit for all three.
-        for number in [7, 71, 135] {
+        for number in [7, 100_000] {
             patch.insert(number, number);
         }
-        assert_eq!((patch.get(7), patch.get(71), patch.get(199), patch.get(8)), (Some(&7), Some(&71), None, None));
-        patch.remove(71);
-        assert_eq!((patch.get(71), patch.get(135)), (None, Some(&135)));
+        let mistaken = (0..100_000).filter(|&number| number != 7 && patch.may_hold(number)).count();
+        assert!((1..1_000).contains(&mistaken), "{mistaken}: (4/64)² of them are to be looked for");
+        assert!((0..200_000).all(|number| patch.get(number).is_some() == [7, 100_000].contains(&number)));
+        patch.remove(7);
+        assert_eq!((patch.get(7), patch.get(100_000)), (None, Some(&100_000)));
         patch.insert(8, 8);
         patch.remove(8);
         patch.shrink();
-        assert_eq!((patch.may_hold, patch.get(135)), (1 << 7, Some(&135)));
+        assert_eq!((patch.filter, patch.get(100_000)), (filter_bits(100_000), Some(&100_000)));
     }
 
     #[test]

@@ -9,10 +9,15 @@ impl Backlog {
     /// When the links do not agree with each other.
     pub(crate) fn check(&self) -> alloc::vec::Vec<(u32, u8)> {
         let mut queued = alloc::vec::Vec::new();
-        for (sent, queue) in self.queues.iter().enumerate() {
+        let Some(lists) = &self.lists else {
+            assert!(self.is_empty() && !self.finished);
+            return queued;
+        };
+        assert_eq!(self.finished, !lists.finished.is_empty());
+        for (sent, queue) in lists.queues.iter().enumerate() {
             let (mut previous, mut slot, mut len) = (NONE, queue.head, 0);
             while slot != NONE {
-                let link = self.links.get(slot);
+                let link = lists.links.get(slot);
                 assert_eq!((link.previous, usize::from(link.sent)), (previous, sent), "slot {slot}");
                 queued.push((slot, link.sent));
                 (previous, slot, len) = (slot, link.next, len + 1);
@@ -20,7 +25,7 @@ impl Backlog {
             assert_eq!((previous, len), (queue.tail, queue.len), "queue of those told {sent} times");
         }
         assert_eq!(queued.len(), self.len as usize);
-        let linked = self.links.iter().filter(|(_, link)| link.sent != IDLE).count();
+        let linked = lists.links.iter().filter(|(_, link)| link.sent != IDLE).count();
         assert_eq!(linked, queued.len(), "none is linked twice");
         assert!(self.iter().eq(queued.iter().copied()));
         queued

@@ -109,29 +109,29 @@ impl<A: Address> Node<A> {
 
     /// Remembers when to forget who died or departed.
     fn bury(&mut self, now: Instant, slot: Slot, incarnation: u32) {
-        self.tombstones.push_back((now + self.config.tombstone_lifetime, slot, incarnation));
+        self.watch.tombstones.push_back((now + self.config.tombstone_lifetime, slot, incarnation));
         // A member that dies again and again leaves outdated ones behind. At most half of them are, for a constant cost each.
         self.sweep_tombstones();
     }
 
     pub(super) fn sweep_tombstones(&mut self) {
-        if self.tombstones.len() > 2 * self.members.len() + 16 {
+        if self.watch.tombstones.len() > 2 * self.members.len() + 16 {
             let members = &self.members;
-            self.tombstones.retain(|&(_, slot, incarnation)| {
+            self.watch.tombstones.retain(|&(_, slot, incarnation)| {
                 members.get(slot).is_some_and(|entry| !entry.state.is_live() && entry.incarnation == incarnation)
             });
         }
     }
 
     pub(super) fn forget_tombstones(&mut self, now: Instant) {
-        while self.tombstones.front().is_some_and(|(forget, ..)| *forget <= now) {
+        while self.watch.tombstones.front().is_some_and(|(forget, ..)| *forget <= now) {
             self.forget_tombstone();
         }
     }
 
     /// Forgets who died or departed first; false when there is nobody.
     pub(super) fn forget_tombstone(&mut self) -> bool {
-        while let Some((_, slot, incarnation)) = self.tombstones.pop_front() {
+        while let Some((_, slot, incarnation)) = self.watch.get_mut().and_then(|watch| watch.tombstones.pop_front()) {
             let gone =
                 self.members.get(slot).filter(|entry| !entry.state.is_live() && entry.incarnation == incarnation);
             if let Some(addr) = gone.map(Entry::addr) {

@@ -37,9 +37,9 @@ impl<A: Address> Node<A> {
         self.next_ping = (seq + 1) % SEQUENCES;
         self.probe = Some(Probe::new(target, addr, seq, now, patience));
         self.counters.probes += 1;
-        self.timers.set(Timer::ProbeTimeout, now + patience.help);
+        self.timers.set(&mut self.deadlines, Timer::ProbeTimeout, now + patience.help);
         if self.config.probe_pings > 1 {
-            self.timers.set(Timer::ProbeRetry, now + patience.first);
+            self.timers.set(&mut self.deadlines, Timer::ProbeRetry, now + patience.first);
         }
         self.enqueue(Outgoing::Ping { to: addr, seq });
         self.watch_for_stalls(now);
@@ -78,7 +78,7 @@ impl<A: Address> Node<A> {
         let Some(seq) = probe.repeat(now) else { return };
         let to = probe.addr;
         self.next_ping = (seq + 1) % SEQUENCES;
-        self.timers.set(Timer::ProbeRetry, now + probe.patience.repeat);
+        self.timers.set(&mut self.deadlines, Timer::ProbeRetry, now + probe.patience.repeat);
         self.counters.probes_retried += 1;
         self.enqueue(Outgoing::Ping { to, seq });
     }
@@ -90,7 +90,7 @@ impl<A: Address> Node<A> {
         let waited_for_a_quick_one = core::mem::replace(&mut probe.patience, configured).help < configured.help;
         // Served late: the answer may lie unread, as it would not with the time that was configured.
         if waited_for_a_quick_one && now.since(deadline) >= configured.repeat {
-            self.timers.set(Timer::ProbeTimeout, (probe.sent() + configured.help).max(now));
+            self.timers.set(&mut self.deadlines, Timer::ProbeTimeout, (probe.sent() + configured.help).max(now));
             self.watch_for_stalls(now);
             return;
         }
@@ -110,8 +110,8 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn clear_probe_timers(&mut self) {
-        self.timers.clear(Timer::ProbeTimeout);
-        self.timers.clear(Timer::ProbeRetry);
+        self.timers.clear(&self.deadlines, Timer::ProbeTimeout);
+        self.timers.clear(&self.deadlines, Timer::ProbeRetry);
     }
 
     /// A protocol period ends.
@@ -162,27 +162,27 @@ impl<A: Address> Node<A> {
     }
 
     pub(super) fn watch_suspicion(&mut self, deadline: Instant, slot: Slot) {
-        self.suspicion_deadlines.push(Reverse((deadline, slot)));
+        self.watch.suspicion_deadlines.push(Reverse((deadline, slot)));
         // Refuted and repeated suspicions leave outdated entries behind; anew from those that hold, for a constant cost each.
-        if self.suspicion_deadlines.len() > 2 * self.suspicions.len() + 16 {
+        if self.watch.suspicion_deadlines.len() > 2 * self.suspicions.len() + 16 {
             let deadlines = self.suspicions.iter().map(|(&slot, suspicion)| Reverse((suspicion.deadline(), slot)));
-            self.suspicion_deadlines.clear();
-            self.suspicion_deadlines.extend(deadlines);
+            self.watch.suspicion_deadlines.clear();
+            self.watch.suspicion_deadlines.extend(deadlines);
         }
     }
 
     pub(super) fn expire_suspicions(&mut self, now: Instant) {
         // Each entry once: at the end of all time one that is put back is due at once.
-        for _ in 0..self.suspicion_deadlines.len() {
-            let Some(&Reverse((_, slot))) = self.suspicion_deadlines.peek().filter(|Reverse((at, _))| *at <= now)
+        for _ in 0..self.watch.suspicion_deadlines.len() {
+            let Some(&Reverse((_, slot))) = self.watch.suspicion_deadlines.peek().filter(|Reverse((at, _))| *at <= now)
             else {
                 return;
             };
-            self.suspicion_deadlines.pop();
+            self.watch.suspicion_deadlines.pop();
             let Some(suspicion) = self.suspicions.get_mut(&slot) else { continue };
             if suspicion.deadline() > now {
                 // Extended meanwhile. An entry for an earlier deadline stands elsewhere in the heap or was served.
-                self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+                self.watch.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
                 continue;
             }
             if self.is_deaf(now) {
@@ -190,7 +190,7 @@ impl<A: Address> Node<A> {
                 if let Some(suspicion) = self.suspicions.get_mut(&slot) {
                     // From now on, however late it is: or each period that was missed would be served one by one.
                     suspicion.postpone(now + self.config.probe_interval);
-                    self.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
+                    self.watch.suspicion_deadlines.push(Reverse((suspicion.deadline(), slot)));
                 }
                 continue;
             }
@@ -238,7 +238,9 @@ impl<A: Address> Node<A> {
         self.awareness.on_stall(self.config.awareness_max);
         self.probe = None;
         self.clear_probe_timers();
-        self.relays.clear();
+        if let Some(watch) = self.watch.get_mut() {
+            watch.relays.clear();
+        }
         self.extend_suspicions(now, late);
     }
 
@@ -247,10 +249,10 @@ impl<A: Address> Node<A> {
     pub(super) fn notice_lateness(&mut self, now: Instant, timeout: bool) {
         let Some(deadline) = self.timers.next().filter(|deadline| *deadline <= now) else { return };
         if now.since(deadline) > self.config.probe_timeout {
-            self.rumors.lie_unread_since(deadline, now);
+            self.watch.lies_unread_since(deadline, now);
             self.beat(now);
-        } else if timeout {
-            self.rumors.are_read(now);
+        } else if let Some(watch) = self.watch.get_mut().filter(|_| timeout) {
+            watch.is_read(now);
         }
     }
 
@@ -328,18 +330,20 @@ impl<A: Address> Node<A> {
     }
 
     fn maybe_reconnect(&mut self) {
-        if (self.tombstones.is_empty() && self.seeds.is_empty()) || self.rng.below(RECONNECT_ODDS) != 0 {
+        if (self.watch.tombstones.is_empty() && self.seeds.is_empty()) || self.rng.below(RECONNECT_ODDS) != 0 {
             return;
         }
-        let count = (self.tombstones.len() + self.seeds.len()) as u32;
+        let count = (self.watch.tombstones.len() + self.seeds.len()) as u32;
         let pick = self.rng.below(count) as usize;
-        let lost = match self.tombstones.get(pick) {
+        let lost = match self.watch.tombstones.get(pick) {
             Some(&(_, slot, incarnation)) => self
                 .members
                 .get(slot)
                 .filter(|entry| entry.state == MemberState::Dead && entry.incarnation == incarnation)
                 .map(Entry::addr),
-            None => Some(self.seeds[pick - self.tombstones.len()]).filter(|seed| self.members.find(seed).is_none()),
+            None => {
+                Some(self.seeds[pick - self.watch.tombstones.len()]).filter(|seed| self.members.find(seed).is_none())
+            }
         };
         if let Some(to) = lost {
             self.enqueue(Outgoing::Gossip { to, answer: true });

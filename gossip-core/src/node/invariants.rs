@@ -41,7 +41,7 @@ impl<A: Address> Node<A> {
         assert!(!self.members.peers().is_empty(), "it rests, alone");
         assert!(self.suspicions.is_empty(), "it rests, suspects somebody and would not see a stall");
         assert!(!self.waits_long_for_probe(), "it rests, waits for an answer and would not see a stall");
-        assert!(!self.rumors.lie_unread(), "it rests and would not see that what it reads is new");
+        assert!(self.watch.unread_since().is_none(), "it rests and would not see that what it reads is new");
         assert!(self.part == 0 && self.forwards == 0 && !self.sync.grants(), "a round would make these anew");
         assert!(!self.branches.as_ref().is_some_and(|branches| branches.wait()), "it rests and branches wait");
     }
@@ -50,22 +50,26 @@ impl<A: Address> Node<A> {
         let config = &self.config;
         assert!(self.members.len() <= config.members_max, "{} members", self.members.len());
         assert!(self.outgoing.len() <= config.transmits_max, "{} messages wait", self.outgoing.len());
-        assert!(self.relays.len() <= RELAYS_MAX && self.seeds.len() <= SEEDS_MAX);
+        assert!(self.watch.relays.len() <= RELAYS_MAX && self.seeds.len() <= SEEDS_MAX);
         assert!(self.forwards <= config.forwards_max);
         assert!(self.awareness.score() <= config.awareness_max);
         // Swept when they are more than twice what holds and 16; what holds can shrink until the next sweep.
-        assert!(self.tombstones.len() <= 2 * config.members_max + 17, "{} tombstones", self.tombstones.len());
-        let deadlines = self.suspicion_deadlines.len();
+        assert!(
+            self.watch.tombstones.len() <= 2 * config.members_max + 17,
+            "{} tombstones",
+            self.watch.tombstones.len()
+        );
+        let deadlines = self.watch.suspicion_deadlines.len();
         assert!(deadlines <= 2 * config.members_max + 17, "{deadlines} deadlines of suspicions");
     }
 
     fn check_failure_detection(&self) {
         for slot in self.members.slots_from(SELF).filter(|&slot| slot != SELF) {
             let entry = self.members.entry(slot);
-            let buried = self.tombstones.iter().any(|&(_, grave, inc)| (grave, inc) == (slot, entry.incarnation));
+            let buried = self.watch.tombstones.iter().any(|&(_, grave, inc)| (grave, inc) == (slot, entry.incarnation));
             assert!(entry.state.is_live() || buried, "{entry:?} would be remembered for ever");
         }
-        assert!(self.tombstones.iter().is_sorted_by_key(|&(forget, ..)| forget), "they go in order");
+        assert!(self.watch.tombstones.iter().is_sorted_by_key(|&(forget, ..)| forget), "they go in order");
         let suspects: Vec<Slot> = self
             .members
             .slots_from(SELF)
@@ -73,8 +77,11 @@ impl<A: Address> Node<A> {
             .collect();
         assert!(self.suspicions.keys().eq(&suspects), "a suspicion for each suspect");
         for (slot, suspicion) in &self.suspicions {
-            let watched =
-                self.suspicion_deadlines.iter().any(|Reverse((at, of))| of == slot && *at <= suspicion.deadline());
+            let watched = self
+                .watch
+                .suspicion_deadlines
+                .iter()
+                .any(|Reverse((at, of))| of == slot && *at <= suspicion.deadline());
             assert!(watched, "nobody looks at the suspicion of slot {slot} when it is due");
         }
         if let Some(probe) = &self.probe {

@@ -31,12 +31,12 @@ mod sync;
 mod transmit;
 mod tree;
 mod warm;
+mod watch;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BinaryHeap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use crate::address::Address;
 use crate::awareness::Awareness;
@@ -49,14 +49,15 @@ use crate::fifo::Fifo;
 use crate::io::{Command, CommandError, Event, Input, InputError, Outcome, Transmit};
 use crate::member::Metadata;
 use crate::members::{Members, SELF, Slot};
-use crate::probe::{Probe, Relay, SEQUENCES};
+use crate::probe::{Probe, SEQUENCES};
 use crate::queries::Queries;
+use crate::rare::Rare;
 use crate::rng::Rng;
 use crate::rtt::RoundTrips;
 use crate::rumors::Rumors;
 use crate::suspicion::Suspicion;
 use crate::time::Instant;
-use crate::timer::{self, Timer, Timers};
+use crate::timer::{self, Deadlines, Timer, Timers};
 use crate::view::View;
 use former::Former;
 use queue::Queue;
@@ -69,9 +70,18 @@ use transmit::Outgoing;
 use tree::Branches;
 pub use warm::Need;
 pub(crate) use warm::lines_of;
+use watch::Watch;
 
 /// The most seeds that a node remembers.
 pub const SEEDS_MAX: usize = 64;
+
+/// That there is a node. In an `Option<Node>` the compiler has the field with the most values to spare tell so, and this is the one: it
+/// stands where a driver looks in any case, and not in a line of memory that nothing else needs.
+#[derive(Debug)]
+#[repr(u64)]
+enum Mark {
+    Node = 1,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -105,14 +115,16 @@ enum Phase {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Node<A: Address> {
-    /// Members of whom something is still to be told. The first, for a driver that keeps an `Option<Node>`: of all fields the compiler
-    /// lets the first with as many values to spare tell whether there is a node, and that is to be where a driver looks in any case.
-    updates: Backlog,
+    // What every input needs, and then the first event and the first message that waits, if there is one.
+    mark: Mark,
     config: Arc<Config>,
+    timers: Timers,
     /// When the last datagram of another node was accepted, and how many were.
     heard: Instant,
     accepted: u64,
-    timers: Timers,
+    events: Fifo<Event<A>>,
+    outgoing: Queue<A>,
+    // The message's end belongs to this again.
     phase: Phase,
     /// Whether a member that is not suspected owes the answer to a probe since then.
     unanswered: bool,
@@ -123,43 +135,43 @@ pub struct Node<A: Address> {
     forwards: u16,
     /// Parts of the gossip round that are made.
     part: u32,
-    events: Fifo<Event<A>>,
-    outgoing: Queue<A>,
-    /// Events that the datagram at hand brought, by their slots.
-    fresh: Vec<u32>,
-    relays: Vec<Relay<A>>,
-    /// When to look at a suspicion. An entry may be outdated: the suspicion itself knows its deadline.
-    suspicion_deadlines: BinaryHeap<Reverse<(Instant, Slot)>>,
-    /// The dead and the departed, in the order of their going: when to forget which incarnation of whom.
-    tombstones: VecDeque<(Instant, Slot, u32)>,
-    rumors: Rumors<A>,
+    /// Members of whom something is still to be told.
+    updates: Backlog,
+    watch: Rare<Watch<A>>,
     /// Unless there are none.
     queries: Option<Box<Queries<A>>>,
-    /// Unless they are switched off.
-    coordinates: Option<Box<Coordinates<A>>>,
     #[cfg(feature = "keyring")]
     sealing: seal::Sealing<A>,
+    rumors: Rumors<A>,
     members: Members<A>,
 
+    // What timers need besides, and the answer to a probe.
+    deadlines: Deadlines,
     rng: Rng,
+    /// Numbers of the next ping, and of the last one for another.
+    next_ping: u32,
+    last_relay: u32,
+    probe: Option<Probe<A>>,
+    round_trips: RoundTrips,
+    /// Unless they are switched off.
+    coordinates: Option<Box<Coordinates<A>>>,
+    seeds: Vec<A>,
+    former: Former<A>,
+    counters: Counts,
+
+    sync: Sync<A>,
     /// Reused, so that a draw of peers does not allocate.
     drawn: Vec<Slot>,
-    sync: Sync<A>,
+    /// Reused: events that the datagram at hand brought, by their slots.
+    fresh: Vec<u32>,
     /// Once this node was the head of one.
     branches: Option<Box<Branches<A>>>,
     /// Unless it was never here before.
     acquaintances: Option<Box<Acquaintances<A>>>,
-
-    probe: Option<Probe<A>>,
-    /// Numbers of the next ping, and of the last one for another.
-    next_ping: u32,
-    last_relay: u32,
-    round_trips: RoundTrips,
-    former: Former<A>,
-    counters: Counts,
     suspicions: BTreeMap<Slot, Suspicion<A>>,
-    seeds: Vec<A>,
     next_sequence: u64,
+    #[cfg(feature = "keyring")]
+    session: u64,
     brake: Brake,
     /// Looked at while something is still to be told.
     agreement: Agreement<A>,
@@ -189,14 +201,12 @@ impl<A: Address> Node<A> {
             members: Members::with_view(setup.local, setup.incarnation, setup.stated_metadata(), hash_seed, view),
             rumors: Rumors::new(hash_seed),
             queries: None,
-            tombstones: VecDeque::new(),
             awareness: Awareness::new(),
             agreement: Agreement::default(),
             listed: false,
             probe: None,
-            relays: Vec::new(),
+            watch: Rare::new(),
             suspicions: BTreeMap::new(),
-            suspicion_deadlines: BinaryHeap::new(),
             next_ping: rng.below(SEQUENCES),
             last_relay: 0,
             former: Former::default(),
@@ -210,12 +220,16 @@ impl<A: Address> Node<A> {
             forwards: 0,
             part: 0,
             timers: Timers::default(),
+            deadlines: Deadlines::default(),
+            mark: Mark::Node,
+            #[cfg(feature = "keyring")]
+            session: setup.session,
             outgoing: Queue::new(),
             events: Fifo::new(),
             counters: Counts::default(),
             accepted: 0,
             #[cfg(feature = "keyring")]
-            sealing: seal::Sealing::new(setup.session),
+            sealing: seal::Sealing::new(),
             drawn: Vec::new(),
             fresh: Vec::new(),
             config,
@@ -226,7 +240,7 @@ impl<A: Address> Node<A> {
         node.members.keep_ring(node.config.strategy.keeps_ring());
         #[cfg(feature = "keyring")]
         node.sealing
-            .set_keyring(&node.members.local(), setup.keyring)
+            .set_keyring(&node.members.local(), setup.session, setup.keyring)
             .map_err(|_| ConfigError { name: "session", rule: "must be given with a keyring" })?;
         node.arm(now);
         Ok(node)
@@ -281,11 +295,9 @@ impl<A: Address> Node<A> {
             (_, deadline) => next = deadline,
         };
         consider(self.timers.next());
-        consider(self.suspicion_deadlines.peek().map(|Reverse((deadline, _))| *deadline));
+        consider(self.watch.get().and_then(Watch::next));
         consider(self.rumors.next_expiry());
         consider(self.queries.as_ref().and_then(|queries| queries.next_wake()));
-        consider(self.tombstones.front().map(|&(forget, ..)| forget));
-        self.relays.iter().for_each(|relay| consider(Some(relay.deadline())));
         next
     }
 
@@ -295,7 +307,7 @@ impl<A: Address> Node<A> {
             [(Timer::Gossip, self.config.gossip_interval), (Timer::Probe, self.config.probe_interval)]
         {
             let phase = u64::from(self.rng.below(1 << 16)) * (interval.as_nanos() as u64 >> 16);
-            self.timers.set(timer, now + core::time::Duration::from_nanos(phase));
+            self.timers.set(&mut self.deadlines, timer, now + core::time::Duration::from_nanos(phase));
         }
         self.align(now);
     }
@@ -303,7 +315,11 @@ impl<A: Address> Node<A> {
     /// Rounds that are to begin together begin at the next multiple of their interval.
     fn align(&mut self, now: Instant) {
         if self.config.aligned_rounds && self.timers.is_set(Timer::Gossip) {
-            self.timers.set(Timer::Gossip, next_beat(now, Instant::ZERO, self.config.gossip_interval));
+            self.timers.set(
+                &mut self.deadlines,
+                Timer::Gossip,
+                next_beat(now, Instant::ZERO, self.config.gossip_interval),
+            );
         }
     }
 
@@ -324,7 +340,7 @@ impl<A: Address> Node<A> {
             #[cfg(feature = "keyring")]
             Command::SetKeyring { keyring } => {
                 let local = self.local();
-                self.sealing.set_keyring(&local, keyring)?;
+                self.sealing.set_keyring(&local, self.session, keyring)?;
             }
             Command::Reconfigure { config } => self.reconfigure(now, config)?,
             _ if leaving => return Err(CommandError::Left),
@@ -359,11 +375,15 @@ impl<A: Address> Node<A> {
         self.notice_stall(now);
         // Each once: at the end of all time a timer that is set anew is due at once.
         for _ in 0..timer::COUNT {
-            let Some((timer, deadline)) = self.timers.take_due(now) else { break };
+            let Some((timer, deadline)) = self.timers.take_due(&self.deadlines, now) else { break };
             match timer {
                 Timer::Gossip => {
                     let parts = self.parts(now);
-                    self.timers.set(Timer::Gossip, next_tick(now, deadline, self.config.gossip_interval / parts));
+                    self.timers.set(
+                        &mut self.deadlines,
+                        Timer::Gossip,
+                        next_tick(now, deadline, self.config.gossip_interval / parts),
+                    );
                     self.align(now);
                     self.on_gossip_round(now, parts);
                     self.rest();
@@ -374,17 +394,21 @@ impl<A: Address> Node<A> {
                     // First, since it changes the score: the period and the timeout within it are scaled by the same one.
                     self.finish_probe(now);
                     let period = self.awareness.scale(self.config.probe_interval);
-                    self.timers.set(Timer::Probe, next_tick(now, deadline, period));
+                    self.timers.set(&mut self.deadlines, Timer::Probe, next_tick(now, deadline, period));
                     self.on_probe_period(now);
                 }
             }
         }
-        self.expire_suspicions(now);
-        self.serve_relays(now);
+        if self.watch.get().is_some() {
+            self.expire_suspicions(now);
+            self.serve_relays(now);
+        }
         self.rumors.expire(now);
         self.deliver_overdue(now);
         self.serve_queries(now);
-        self.forget_tombstones(now);
+        if self.watch.get().is_some() {
+            self.forget_tombstones(now);
+        }
         // The last of the others may have died and been forgotten at once: then nothing is left to tell.
         if self.members.peers().is_empty() {
             self.beat(now);

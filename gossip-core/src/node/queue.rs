@@ -11,12 +11,19 @@ use super::transmit::Outgoing;
 use crate::fifo::Fifo;
 use crate::time::Instant;
 
+///
+/// In C's order, the message that waits in front: see [`Node`].
+///
+/// [`Node`]: crate::Node
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Queue<A> {
+    rest: Fifo<Outgoing<A>>,
     /// Messages of failure detection, under a limit.
     first: Option<Box<Fifo<Outgoing<A>>>>,
-    rest: Fifo<Outgoing<A>>,
     paid: Instant,
+    /// How many wait: told without a look at the first of them.
+    len: u32,
 }
 
 /// How many datagrams per second may be sent; 0 for any number.
@@ -24,12 +31,15 @@ type Rate = u32;
 
 impl<A> Queue<A> {
     pub(super) fn new() -> Self {
-        Self { first: None, rest: Fifo::new(), paid: Instant::ZERO }
+        Self { rest: Fifo::new(), first: None, paid: Instant::ZERO, len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.first.as_ref().map_or(0, |first| first.len()) + self.rest.len()
+        self.len as usize
     }
+
+    /// How many bytes of a queue, from its front, are needed only if something waits.
+    pub(super) const HEAD: usize = core::mem::offset_of!(Self, first);
 
     /// Drops the last of the others, then of failure detection, beyond `max`; how many.
     pub(super) fn truncate(&mut self, max: usize) -> usize {
@@ -38,12 +48,14 @@ impl<A> Queue<A> {
         if let Some(first) = &mut self.first {
             first.truncate(max);
         }
+        self.len = (self.first.as_ref().map_or(0, |first| first.len()) + self.rest.len()) as u32;
         before - self.len()
     }
 
     pub(super) fn push_back(&mut self, outgoing: Outgoing<A>, rate: Rate) {
         let first = rate > 0 && outgoing.detects_failure();
         if first { self.first.get_or_insert_default() } else { &mut self.rest }.push_back(outgoing);
+        self.len += 1;
     }
 
     pub(super) fn any(&self, of: impl Fn(&Outgoing<A>) -> bool) -> bool {
@@ -59,13 +71,15 @@ impl<A> Queue<A> {
     /// Puts back what is not done with.
     pub(super) fn push_front(&mut self, outgoing: Outgoing<A>) {
         self.rest.push_front(outgoing);
+        self.len += 1;
     }
 
     /// The next message, unless the limit holds it back.
     pub(super) fn pop(&mut self, now: Instant, rate: Rate) -> Option<Outgoing<A>> {
-        if self.due(rate).is_some_and(|due| due > now) {
+        if self.len == 0 || self.due(rate).is_some_and(|due| due > now) {
             return None;
         }
+        self.len -= 1;
         self.first.as_mut().and_then(|first| first.pop_front()).or_else(|| self.rest.pop_front())
     }
 
@@ -132,6 +146,7 @@ mod tests {
         // A quiet time fills the bucket again, and no more than that.
         assert_eq!(send(&mut queue, at(9_000), RATE), (10, 0));
         queue.first = None;
+        queue.len = queue.rest.len() as u32;
         assert_eq!(send(&mut queue, at(9_025), RATE), (0, 0), "half of the burst is left to failure detection");
         assert_eq!(queue.due(RATE), Some(Instant::from_nanos(9_137_500_000)));
         assert_eq!(send(&mut queue, at(12_000), RATE), (0, 5));

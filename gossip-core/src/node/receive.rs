@@ -108,14 +108,23 @@ impl<A: Address> Node<A> {
             }
         }
         self.listed = false;
-        if !self.fresh.is_empty() {
+        // Without an event there is nothing in the list, which lies elsewhere.
+        if first_event.is_some() && !self.fresh.is_empty() {
             self.forward(now, Some(from));
         }
         if let (Message::Branch { seq, start, end }, Some(id)) = (message, first_event.filter(|_| sender_is_live)) {
             self.on_branch(now, from, seq, Branch { start, end }, id);
         }
         self.on_message(now, from, &message, &sender, sender_is_live, brought);
-        if via == Via::Sync && self.sync.grants() {
+        if via == Via::Sync {
+            self.after_sync(now);
+        }
+    }
+
+    /// What anti-entropy granted is counted by rounds. Apart, since what it looks at lies apart.
+    #[inline(never)]
+    fn after_sync(&mut self, now: Instant) {
+        if self.sync.grants() {
             self.beat(now);
         }
     }
@@ -222,7 +231,7 @@ impl<A: Address> Node<A> {
 
     /// True when its teller is to be told how far this node has come with it.
     fn on_rumor(&mut self, now: Instant, from: A, via: Via, rumor: &Rumor<'_, A>) -> bool {
-        let (heard, evicted) = self.rumors.hear(now, rumor, &self.config);
+        let (heard, evicted) = self.rumors.hear(now, rumor, self.watch.unread_since(), &self.config);
         self.count_evicted(evicted);
         match heard {
             Heard::Fresh { payload, kept } => {

@@ -28,13 +28,13 @@ impl<A: Address> Node<A> {
             return Err(ConfigError { name: "members_max", rule: "must not be less than the live members" });
         }
         let old = core::mem::replace(&mut self.config, Arc::new(config.clone()));
-        self.timers.stretch(Timer::Gossip, now, old.gossip_interval, config.gossip_interval);
+        self.timers.stretch(&mut self.deadlines, Timer::Gossip, now, [old.gossip_interval, config.gossip_interval]);
         self.align(now);
         // With another strategy a node that rested may have something to do.
         self.beat(now);
-        self.timers.stretch(Timer::Probe, now, old.probe_interval, config.probe_interval);
+        self.timers.stretch(&mut self.deadlines, Timer::Probe, now, [old.probe_interval, config.probe_interval]);
         for timer in [Timer::ProbeTimeout, Timer::ProbeRetry] {
-            self.timers.stretch(timer, now, old.probe_timeout, config.probe_timeout);
+            self.timers.stretch(&mut self.deadlines, timer, now, [old.probe_timeout, config.probe_timeout]);
         }
         self.awareness.limit(config.awareness_max);
         if config.probe_timeout_min == config.probe_timeout {
@@ -52,8 +52,10 @@ impl<A: Address> Node<A> {
         self.count_evicted(evicted);
         let Self { rumors, events, counters, .. } = self;
         rumors.wait_less(now, config, |delivery, order| hand_over(events, counters, delivery, order));
-        for (forget, ..) in &mut self.tombstones {
-            *forget = *forget - old.tombstone_lifetime + config.tombstone_lifetime;
+        if let Some(watch) = self.watch.get_mut() {
+            for (forget, ..) in &mut watch.tombstones {
+                *forget = *forget - old.tombstone_lifetime + config.tombstone_lifetime;
+            }
         }
         while self.members.len() > config.members_max && self.forget_tombstone() {
             self.counters.add(1, |cold| &mut cold.members_evicted);

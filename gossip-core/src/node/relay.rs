@@ -22,41 +22,41 @@ impl<A: Address> Node<A> {
             return;
         }
         // Only members are probed: a request must not make this node send to anybody in the world.
-        if self.relays.len() >= RELAYS_MAX || self.members.find(&target).is_none() {
+        if self.watch.relays.len() >= RELAYS_MAX || self.members.find(&target).is_none() {
             self.counters.add(1, |cold| &mut cold.relays_refused);
             return;
         }
         let seq = self.next_relay();
-        self.relays.push(Relay::new(now, seq, target, asker, asker_seq, &self.config));
+        self.watch.relays.push(Relay::new(now, seq, target, asker, asker_seq, &self.config));
         self.enqueue(Outgoing::Ping { to: target, seq });
     }
 
     pub(super) fn on_relayed_ack(&mut self, from: A, seq: u32) {
-        if let Some(i) = self.relays.iter().position(|relay| relay.seq == seq && relay.target == from) {
-            let relay = self.relays.swap_remove(i);
+        if let Some(i) = self.watch.relays.iter().position(|relay| relay.seq == seq && relay.target == from) {
+            let relay = self.watch.relays.swap_remove(i);
             self.enqueue(Outgoing::Ack { to: relay.asker, seq: relay.asker_seq });
         }
     }
 
     pub(super) fn serve_relays(&mut self, now: Instant) {
-        for i in 0..self.relays.len() {
-            let Relay { seq, target, asker, asker_seq, retry, nack, verdict, .. } = self.relays[i];
+        for i in 0..self.watch.relays.len() {
+            let Relay { seq, target, asker, asker_seq, retry, nack, verdict, .. } = self.watch.relays[i];
             if nack.is_some_and(|due| due <= now) {
-                self.relays[i].nack = None;
+                self.watch.relays[i].nack = None;
                 self.enqueue(Outgoing::Nack { to: asker, seq: asker_seq });
             }
             if verdict.is_some_and(|due| due <= now) {
-                self.relays[i].verdict = None;
-                self.relays[i].retry = None;
+                self.watch.relays[i].verdict = None;
+                self.watch.relays[i].retry = None;
                 if let Some(slot) = self.members.find(&target) {
                     self.second(slot);
                 }
             } else if retry.is_some_and(|due| due <= now) {
-                self.relays[i].retry = Some(now + retry_after(&self.config));
+                self.watch.relays[i].retry = Some(now + retry_after(&self.config));
                 self.enqueue(Outgoing::Ping { to: target, seq });
             }
         }
-        self.relays.retain(|relay| relay.expires > now);
+        self.watch.relays.retain(|relay| relay.expires > now);
     }
 
     /// Confirms the suspicion of a member that this node has pinged in vain for somebody else. A node in doubtful health does
@@ -66,7 +66,7 @@ impl<A: Address> Node<A> {
         let addr = entry.addr();
         if entry.state == MemberState::Suspect
             && self.awareness.score() == 0
-            && self.relays.iter().any(|relay| relay.target == addr && relay.failed(&self.config))
+            && self.watch.relays.iter().any(|relay| relay.target == addr && relay.failed(&self.config))
         {
             let local = self.local();
             self.counters.suspicions_seconded += u64::from(self.confirm_suspicion(slot, local, None));

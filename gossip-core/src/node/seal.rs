@@ -16,7 +16,6 @@ use crate::wire::{self, DecodeError, MAGIC, MAGIC_SEALED, SEALED_HEADER_LEN, TAG
 /// What a node without a keyring has of it: next to nothing.
 #[derive(Debug)]
 pub(super) struct Sealing<A: Address> {
-    session: u64,
     /// From the first keyring on. Outlives a change of keys: a counter is never used twice in one life.
     state: Option<Box<State<A>>>,
 }
@@ -34,20 +33,26 @@ struct State<A: Address> {
 
 impl<A: Address> Sealing<A> {
     /// Without a keyring.
-    pub(super) fn new(session: u64) -> Self {
-        Self { session, state: None }
+    pub(super) const fn new() -> Self {
+        Self { state: None }
     }
 
+    /// Has the node of this address, in its life `session`, use a keyring.
+    ///
     /// # Errors
     /// [`CommandError::NoSession`].
-    pub(super) fn set_keyring(&mut self, local: &A, keyring: Option<&Keyring>) -> Result<(), CommandError> {
+    pub(super) fn set_keyring(
+        &mut self,
+        local: &A,
+        session: u64,
+        keyring: Option<&Keyring>,
+    ) -> Result<(), CommandError> {
         if keyring.is_none() && self.state.is_none() {
             return Ok(());
         }
-        if self.session == 0 {
+        if session == 0 {
             return Err(CommandError::NoSession);
         }
-        let session = self.session;
         let state = self.state.get_or_insert_with(|| {
             let senders = Senders::new(session);
             Box::new(State { keyring: None, own: None, next_counter: 0, senders, opened: Vec::new() })
@@ -86,7 +91,7 @@ impl<A: Address> Node<A> {
     pub(super) fn encode_sealed(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
         let end = buffer.len().checked_sub(TAG_LEN)?;
         let body = self.encode(now, buffer.get_mut(SEALED_HEADER_LEN..end)?, outgoing)?;
-        let session = self.sealing.session;
+        let session = self.session;
         let State { keyring: Some(keyring), own: Some(own), next_counter, .. } = &mut **self.sealing.state.as_mut()?
         else {
             return None;

@@ -1,10 +1,14 @@
 //! Memory that many nodes of one process have in common, and memory that is given back.
 
+use core::cmp::Reverse;
+
+use super::Node;
 use super::transmit::Outgoing;
-use super::{Node, Reverse};
+use super::watch::Watch;
 use crate::address::Address;
 use crate::members::{Members, Slot};
 use crate::rtt::RoundTrips;
+use crate::time::Instant;
 use crate::view::SharedView;
 
 impl<A: Address> Node<A> {
@@ -31,20 +35,25 @@ impl<A: Address> Node<A> {
         let holds = |slot: Slot, incarnation: u32| {
             members.get(slot).is_some_and(|entry| !entry.state.is_live() && entry.incarnation == incarnation)
         };
-        self.tombstones.retain(|&(_, slot, incarnation)| holds(slot, incarnation));
+        if let Some(watch) = self.watch.get_mut() {
+            watch.tombstones.retain(|&(_, slot, incarnation)| holds(slot, incarnation));
+        }
         let moved = self.members.rebase(&view.inner());
         let slot_of = |slot: Slot| moved.slot(slot);
         self.updates = self.updates.moved(self.members.len(), slot_of);
-        for (_, slot, _) in &mut self.tombstones {
-            *slot = slot_of(*slot).unwrap_or(*slot);
-        }
         let known = core::mem::replace(&mut self.round_trips, RoundTrips::of_few());
         self.round_trips.take_over(&known, slot_of);
         let suspicions = core::mem::take(&mut self.suspicions).into_iter();
         self.suspicions = suspicions.filter_map(|(slot, suspicion)| Some((slot_of(slot)?, suspicion))).collect();
-        let deadlines = core::mem::take(&mut self.suspicion_deadlines).into_iter();
-        let deadlines = deadlines.filter_map(|Reverse((at, slot))| Some(Reverse((at, slot_of(slot)?))));
-        self.suspicion_deadlines = deadlines.filter(|Reverse((_, slot))| self.suspicions.contains_key(slot)).collect();
+        if let Some(watch) = self.watch.get_mut() {
+            for (_, slot, _) in &mut watch.tombstones {
+                *slot = slot_of(*slot).unwrap_or(*slot);
+            }
+            let deadlines = core::mem::take(&mut watch.suspicion_deadlines).into_iter();
+            let deadlines = deadlines.filter_map(|Reverse((at, slot))| Some(Reverse((at, slot_of(slot)?))));
+            let held = |Reverse((_, slot)): &Reverse<(Instant, Slot)>| self.suspicions.contains_key(slot);
+            watch.suspicion_deadlines = deadlines.filter(held).collect();
+        }
         if let Some(probe) = &mut self.probe {
             probe.move_slots(slot_of);
         }
@@ -67,9 +76,10 @@ impl<A: Address> Node<A> {
         self.round_trips.shrink();
         self.outgoing.shrink();
         self.events.shrink();
-        self.tombstones.shrink_to_fit();
-        self.suspicion_deadlines.shrink_to_fit();
-        self.relays.shrink_to_fit();
+        if let Some(watch) = self.watch.get_mut() {
+            watch.shrink();
+        }
+        self.watch.shrink(Watch::is_empty);
         self.drawn.shrink_to_fit();
         self.fresh.shrink_to_fit();
     }

@@ -64,14 +64,14 @@ impl<A: Address> Node<A> {
         // Who is alone calls those it once knew; who suspects others, or waits for an answer, is to notice early when it is stalled itself.
         let watches = self.members.peers().is_empty()
             || !self.suspicions.is_empty()
-            || self.rumors.lie_unread()
+            || self.watch.unread_since().is_some()
             || self.waits_long_for_probe();
         let waits = self.part > 0
             || self.forwards > 0
             || self.sync.grants()
             || self.branches.as_ref().is_some_and(|branches| branches.wait());
         if self.phase == Phase::Member && !calls && !watches && !waits {
-            self.timers.clear(Timer::Gossip);
+            self.timers.clear(&self.deadlines, Timer::Gossip);
         }
     }
 
@@ -86,7 +86,8 @@ impl<A: Address> Node<A> {
     #[cold]
     fn resume_rounds(&mut self, now: Instant) {
         let interval = self.config.gossip_interval / self.parts(now);
-        self.timers.set(Timer::Gossip, next_beat(now, self.timers.last(Timer::Gossip), interval));
+        let next = next_beat(now, self.deadlines.last(Timer::Gossip), interval);
+        self.timers.set(&mut self.deadlines, Timer::Gossip, next);
         self.align(now);
     }
 

@@ -54,8 +54,8 @@ fn a_member_that_is_accused_and_buried_a_thousand_times_costs_no_more_than_one()
             while node.poll_event().is_some() {}
         }
         assert_eq!(node.member(&5).unwrap().incarnation, 10_000);
-        assert!(node.tombstones.len() <= 32, "{} tombstones of {state:?}", node.tombstones.len());
-        assert!(node.suspicion_deadlines.len() <= 32, "{} deadlines", node.suspicion_deadlines.len());
+        assert!(node.watch.tombstones.len() <= 32, "{} tombstones of {state:?}", node.watch.tombstones.len());
+        assert!(node.watch.suspicion_deadlines.len() <= 32, "{} deadlines", node.watch.suspicion_deadlines.len());
         // The one that counts is still there.
         while let Some(now) = node.poll_timeout().filter(|now| now.since(NOW) < Duration::from_secs(300)) {
             node.handle(now, Input::Timeout).unwrap();

@@ -262,8 +262,8 @@ impl<A: Address> Node<A> {
     fn encode_plain(&mut self, now: Instant, buffer: &mut [u8], to: A, message: &Message<'_, A>) -> Option<usize> {
         let mut encoder = self.encoder(buffer, message)?;
         self.push_about_receiver(&mut encoder, to);
-        if let (Some(coordinates), Message::Ping { .. } | Message::Ack { .. }) = (&self.coordinates, message) {
-            encoder.push(&Item::<A>::Coordinate(coordinates.own()));
+        if matches!(message, Message::Ping { .. } | Message::Ack { .. }) {
+            self.push_coordinate(&mut encoder);
         }
         if !matches!(message, Message::Join) {
             self.push_news(now, &mut encoder, self.config.strategy.carries(message), None);
@@ -279,6 +279,14 @@ impl<A: Address> Node<A> {
             }
         }
         Some(encoder.finish())
+    }
+
+    /// Where this node is, for the round trip that is being measured. Apart, since what it looks at lies apart.
+    #[inline(never)]
+    fn push_coordinate(&self, encoder: &mut Encoder<'_>) {
+        if let Some(coordinates) = &self.coordinates {
+            encoder.push(&Item::<A>::Coordinate(coordinates.own()));
+        }
     }
 
     /// An event with the range of members that its head is to tell. Nothing when it was forgotten meanwhile.

@@ -6,8 +6,10 @@ use core::mem::{offset_of, size_of};
 use core::ops::Range;
 
 use super::Node;
+use super::queue::Queue;
 use crate::address::Address;
 use crate::members::Members;
+use crate::timer::Timer;
 
 /// Bytes of a line of memory.
 const LINE: usize = 64;
@@ -24,14 +26,22 @@ pub enum Need {
 }
 
 impl<A: Address> Node<A> {
-    /// Which bytes of a node the next input will need: one range or two.
+    /// Which bytes of a node the next input will need, as far as it can be known: up to three ranges.
     #[must_use]
     #[inline]
-    pub const fn bytes_for(need: Need) -> [Range<usize>; 2] {
-        let members = offset_of!(Self, members);
+    pub const fn bytes_for(need: Need) -> [Range<usize>; 3] {
+        let (events, outgoing, members) =
+            (offset_of!(Self, events), offset_of!(Self, outgoing), offset_of!(Self, members));
+        let (heads, front) = (outgoing + Queue::<A>::HEAD, members + Members::<A>::FRONT_LEN);
+        // Whether an event waits is told by its first bytes; the last ones of a long event are written without being waited for.
         match need {
-            Need::Timeout => [0..members + Members::<A>::DRAW_LEN, offset_of!(Self, rng)..offset_of!(Self, probe)],
-            Need::Datagram | Need::Command => [0..members + Members::<A>::FRONT_LEN, 0..0],
+            Need::Datagram => [0..2 * LINE, heads..front, 0..0],
+            Need::Command => [0..events + 2 * size_of::<usize>(), outgoing..front, 0..0],
+            Need::Timeout => [
+                0..events + 2 * size_of::<usize>(),
+                outgoing..members + Members::<A>::DRAW_LEN,
+                offset_of!(Self, deadlines)..offset_of!(Self, sync),
+            ],
         }
     }
 
@@ -43,6 +53,11 @@ impl<A: Address> Node<A> {
         if let Some(view) = self.members.view() {
             view.lines_of_search((*peer).into(), line);
         }
+        if self.is_asking() {
+            let start = core::ptr::from_ref(self).cast::<u8>();
+            let answer = offset_of!(Self, deadlines)..offset_of!(Self, sync);
+            answer.step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+        }
     }
 
     /// The same for what it finds there. To be called when that is there.
@@ -51,6 +66,15 @@ impl<A: Address> Node<A> {
         if let Some(view) = self.members.view() {
             view.lines_of_entry((*peer).into(), line);
         }
+        if self.is_asking() {
+            self.round_trips.lines(line);
+        }
+    }
+
+    /// Whether an answer to a probe is awaited, as what comes next then mostly is.
+    #[inline]
+    fn is_asking(&self) -> bool {
+        self.timers.is_set(Timer::ProbeTimeout)
     }
 }
 
@@ -72,7 +96,8 @@ mod tests {
     fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
         let of_range = |bytes: &Range<usize>| bytes.end.div_ceil(LINE) - bytes.start / LINE;
         let lines = |need| Node::<SocketAddr>::bytes_for(need).iter().map(of_range).sum::<usize>();
-        assert!(lines(Need::Datagram) <= 12, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Datagram) <= 5, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Command) <= 6, "{}", lines(Need::Command));
         assert!(lines(Need::Timeout) <= 17, "{}", lines(Need::Timeout));
     }
 }

@@ -19,13 +19,11 @@ use crate::wire::{self, Terms};
 pub(crate) struct Rumors<A> {
     store: Option<Box<Store<A>>>,
     hash_seed: u64,
-    /// After a stall: since when what is heard now may have lain unread, and when that was found.
-    unread: Option<(Instant, Instant)>,
 }
 
 impl<A: Address> Rumors<A> {
     pub(crate) const fn new(hash_seed: u64) -> Self {
-        Self { store: None, hash_seed, unread: None }
+        Self { store: None, hash_seed }
     }
 
     fn store(&mut self) -> &mut Store<A> {
@@ -84,27 +82,15 @@ impl<A: Address> Rumors<A> {
         self.store.as_ref().is_none_or(|store| store.has_room(len, priority, config))
     }
 
-    /// An event that somebody tells of.
-    pub(crate) fn hear(&mut self, now: Instant, rumor: &wire::Rumor<'_, A>, config: &Config) -> (Heard, Evicted) {
-        let unread_since = self.unread.map(|(since, _)| since);
+    /// An event that somebody tells of, and that may have lain unread since then.
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        rumor: &wire::Rumor<'_, A>,
+        unread_since: Option<Instant>,
+        config: &Config,
+    ) -> (Heard, Evicted) {
         self.store().hear(now, rumor, unread_since, config)
-    }
-
-    /// Whether what is heard may have lain unread.
-    pub(crate) fn lie_unread(&self) -> bool {
-        self.unread.is_some()
-    }
-
-    /// From now on what is heard may have come at any time since then. A copy that lay unread for long is older than it says:
-    /// taken for young it would be told to all, who have forgotten it; taken for too old it comes again, from somebody who knows
-    /// its age, if it is alive.
-    pub(crate) fn lie_unread_since(&mut self, since: Instant, now: Instant) {
-        self.unread = Some((self.unread.map_or(since, |(earlier, _)| earlier), now));
-    }
-
-    /// From now on what is heard has just come, unless it is read at the very instant at which the stall was found.
-    pub(crate) fn are_read(&mut self, now: Instant) {
-        self.unread = self.unread.filter(|(_, found)| *found >= now);
     }
 
     /// Hands out what may be delivered now that an ordered event was learnt, `distance` after the one before it; false when it

@@ -46,17 +46,17 @@ fn say(node: &mut Node<u16>, now: Instant, from: u16, message: &Message<'_, u16>
 fn who_has_nothing_to_tell_makes_no_rounds_and_begins_again_where_it_would_be() {
     let config = Config { strategy: crate::Strategy::PushPull { fanout: crate::Fanout::Fixed(1) }, ..Config::lan() };
     let mut node = node(&config, 3);
-    let beat = node.timers.deadline(Timer::Gossip).unwrap();
+    let beat = node.timers.deadline(&node.deadlines, Timer::Gossip).unwrap();
     // Told often enough in ten seconds; from then on it is woken to probe, once a second.
     serve(&mut node, NOW + S(10));
     let woken = serve(&mut node, NOW + S(20));
     assert!((10..=11).contains(&woken.len()), "{woken:?}");
-    assert_eq!(node.timers.deadline(Timer::Gossip), None);
+    assert_eq!(node.timers.deadline(&node.deadlines, Timer::Gossip), None);
 
     let now = NOW + S(20) + Duration::from_millis(37);
     let options = crate::EventOptions::default();
     node.handle(now, Input::Command(Command::StartEvent { payload: b"x", options })).unwrap();
-    let next = node.timers.deadline(Timer::Gossip).expect("it has something to tell");
+    let next = node.timers.deadline(&node.deadlines, Timer::Gossip).expect("it has something to tell");
     assert!(next > now && next.since(now) <= config.gossip_interval, "{next:?}");
     assert_eq!(next.since(beat).as_nanos() % config.gossip_interval.as_nanos(), 0, "in step with its rounds before");
 }
@@ -143,7 +143,7 @@ fn whom_a_list_for_newcomers_names_is_told_once_and_after_all_else() {
     assert!(own.iter().all(|&(_, told)| told == 0), "{own:?}");
     assert_eq!(listed.len(), 17);
     // Whoever is called first is told them all; then none is left, however many the table held when each came in.
-    let round = node.timers.deadline(Timer::Gossip).unwrap();
+    let round = node.timers.deadline(&node.deadlines, Timer::Gossip).unwrap();
     serve(&mut node, round);
     assert!(own.iter().any(|&(slot, _)| node.updates.contains(slot)), "what is news is told again");
     assert!(!listed.iter().any(|&(slot, _)| node.updates.contains(slot)));
@@ -155,7 +155,7 @@ fn who_was_stalled_while_it_waited_for_an_answer_blames_nobody() {
     let config = Config { probe_pings: 1, probe_timeout_min: Config::lan().probe_timeout, ..Config::lan() };
     let mut node = node(&config, 3);
     serve(&mut node, NOW + S(10));
-    assert_eq!(node.timers.deadline(Timer::Gossip), None, "it rests");
+    assert_eq!(node.timers.deadline(&node.deadlines, Timer::Gossip), None, "it rests");
     let now = node.poll_timeout().unwrap();
     node.handle(now, Input::Timeout).unwrap();
     while node.poll_transmit(now, &mut [0; 1400]).is_some() {}
@@ -178,7 +178,11 @@ fn rounds_go_on_when_a_quick_member_is_waited_for_longer_after_all() {
     let now = node.poll_timeout().unwrap();
     node.handle(now, Input::Timeout).unwrap();
     while node.poll_transmit(now, &mut [0; 1400]).is_some() {}
-    assert_eq!(node.timers.deadline(Timer::Gossip), None, "its pings, 25 ms apart, wake it as often as rounds");
+    assert_eq!(
+        node.timers.deadline(&node.deadlines, Timer::Gossip),
+        None,
+        "its pings, 25 ms apart, wake it as often as rounds"
+    );
     let late = now + Duration::from_millis(240);
     while node.poll_timeout().is_some_and(|due| due <= late) {
         node.handle(late, Input::Timeout).unwrap();

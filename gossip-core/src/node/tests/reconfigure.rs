@@ -79,12 +79,14 @@ fn what_remains_of_an_interval_changes_in_proportion() {
     let mut node = node_with(1);
     let mut now = NOW;
     for (gossip, probe) in [(MS(50), S(4)), (S(30), MS(600)), (MS(200), S(1))] {
-        let [old_gossip, old_probe] = [Timer::Gossip, Timer::Probe].map(|timer| node.timers.deadline(timer).unwrap());
+        let [old_gossip, old_probe] =
+            [Timer::Gossip, Timer::Probe].map(|timer| node.timers.deadline(&node.deadlines, timer).unwrap());
         let (was_gossip, was_probe) = (node.config().gossip_interval, node.config().probe_interval);
         now += MS(7);
         reconfigure(&mut node, now, |config| (config.gossip_interval, config.probe_interval) = (gossip, probe))
             .unwrap();
-        let [new_gossip, new_probe] = [Timer::Gossip, Timer::Probe].map(|timer| node.timers.deadline(timer).unwrap());
+        let [new_gossip, new_probe] =
+            [Timer::Gossip, Timer::Probe].map(|timer| node.timers.deadline(&node.deadlines, timer).unwrap());
         let share = |deadline: Instant, interval: Duration| deadline.since(now).as_secs_f64() / interval.as_secs_f64();
         assert!((share(old_gossip, was_gossip) - share(new_gossip, gossip)).abs() < 1e-6);
         assert!((share(old_probe, was_probe) - share(new_probe, probe)).abs() < 1e-6);
@@ -94,7 +96,7 @@ fn what_remains_of_an_interval_changes_in_proportion() {
 #[test]
 fn a_running_probe_still_asks_helpers_before_its_period_ends() {
     let mut node = node_with(5);
-    let due = node.timers.deadline(Timer::Probe).unwrap();
+    let due = node.timers.deadline(&node.deadlines, Timer::Probe).unwrap();
     node.handle(due, Input::Timeout).unwrap();
     assert!(node.probe.is_some());
     let now = due + MS(300);
@@ -102,8 +104,8 @@ fn a_running_probe_still_asks_helpers_before_its_period_ends() {
         (config.probe_interval, config.probe_timeout, config.probe_timeout_min) = (MS(100), MS(40), MS(20));
     })
     .unwrap();
-    let [retry, timeout, end] =
-        [Timer::ProbeRetry, Timer::ProbeTimeout, Timer::Probe].map(|timer| node.timers.deadline(timer).unwrap());
+    let [retry, timeout, end] = [Timer::ProbeRetry, Timer::ProbeTimeout, Timer::Probe]
+        .map(|timer| node.timers.deadline(&node.deadlines, timer).unwrap());
     // 200 of 500 ms remain to the timeout, 700 of 1,000 to the end, and the ping is due.
     assert_eq!((retry, timeout, end), (due + MS(125), now + MS(16), now + MS(70)));
 }
