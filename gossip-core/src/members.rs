@@ -233,25 +233,34 @@ impl<A: Address> Members<A> {
 
     #[inline]
     pub(crate) fn find(&self, addr: &A) -> Option<Slot> {
+        self.find_entry(addr).map(|(slot, _)| slot)
+    }
+
+    /// The member at an address, and what is known of it.
+    #[inline]
+    pub(crate) fn find_entry(&self, addr: &A) -> Option<(Slot, &Entry<A>)> {
         let addr = A::Stored::from(*addr);
-        if self.view.is_some() { self.find_common(addr) } else { self.find_own(addr) }
+        match &self.view {
+            Some(view) => self.find_common(view, addr),
+            None => self.find_own(addr),
+        }
     }
 
     #[inline(never)]
-    fn find_common(&self, addr: A::Stored) -> Option<Slot> {
-        let Some(slot) = self.view.as_ref().and_then(|view| view.find(addr)) else { return self.find_own(addr) };
+    fn find_common<'a>(&'a self, view: &'a View<A>, addr: A::Stored) -> Option<(Slot, &'a Entry<A>)> {
+        let Some((slot, entry)) = view.find_entry(addr) else { return self.find_own(addr) };
         if self.entries.is_common(slot) {
-            return Some(slot);
+            return Some((slot, entry));
         }
         // The member may have been forgotten since, and the slot be another's.
-        Some(slot)
-            .filter(|&slot| self.get(slot).is_some_and(|entry| entry.addr == addr))
-            .or_else(|| self.find_own(addr))
+        let known = self.get(slot).filter(|entry| entry.addr == addr);
+        known.map(|entry| (slot, entry)).or_else(|| self.find_own(addr))
     }
 
     #[inline]
-    fn find_own(&self, addr: A::Stored) -> Option<Slot> {
-        self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr).copied()
+    fn find_own(&self, addr: A::Stored) -> Option<(Slot, &Entry<A>)> {
+        let slot = *self.index.find(self.hasher.hash_one(addr), |&slot| self.entries.at(slot).addr == addr)?;
+        Some((slot, self.entries.at(slot)))
     }
 
     /// How many bytes of a table, from its front, a datagram needs, and who is to draw members.

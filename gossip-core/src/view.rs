@@ -155,8 +155,17 @@ impl<A: Address> View<A> {
 
     /// The slot that a member has as long as it is not forgotten.
     pub(crate) fn find(&self, addr: A::Stored) -> Option<Slot> {
+        self.find_entry(addr).map(|(slot, _)| slot)
+    }
+
+    /// The same, and the member's entry.
+    #[inline]
+    pub(crate) fn find_entry(&self, addr: A::Stored) -> Option<(Slot, &Entry<A>)> {
         let hash = self.hasher.hash_one(addr);
-        self.index.find(hash, |slot| self.entries[place_of(slot)].addr == addr)
+        self.index.find(hash, |slot| {
+            let entry = &self.entries[place_of(slot)];
+            (entry.addr == addr).then_some((slot, entry))
+        })
     }
 
     /// Where [`find`](Self::find) will look first.
@@ -168,7 +177,7 @@ impl<A: Address> View<A> {
     /// And where the entry is at which it will look then.
     #[inline]
     pub(crate) fn lines_of_entry(&self, addr: A::Stored, line: &mut impl FnMut(*const u8)) {
-        if let Some(slot) = self.index.find(self.hasher.hash_one(addr), |_| true) {
+        if let Some(slot) = self.index.find(self.hasher.hash_one(addr), Some) {
             lines_of(&raw const self.entries[place_of(slot)], line);
         }
     }
@@ -211,7 +220,7 @@ impl<A: Address> Draft<A> {
     fn add(&mut self, addr: A::Stored, incarnation: u32, metadata: Metadata<'_>) {
         let Self { entries, index, hasher, .. } = self;
         let hash = hasher.hash_one(addr);
-        if index.find(hash, |slot| entries[place_of(slot)].addr == addr).is_some() {
+        if index.find(hash, |slot| (entries[place_of(slot)].addr == addr).then_some(slot)).is_some() {
             return;
         }
         let slot = self.holes.pop_first().unwrap_or_else(|| slot_of(entries.len()));

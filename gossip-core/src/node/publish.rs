@@ -73,7 +73,7 @@ impl<A: Address> Node<A> {
     pub(super) fn send_message(&mut self, to: A, payload: &[u8]) -> Result<(), CommandError> {
         self.check_payload(payload)?;
         let to = stored(to);
-        let live = self.members.find(&to).is_some_and(|slot| slot != SELF && self.members.entry(slot).state.is_live());
+        let live = self.members.find_entry(&to).is_some_and(|(slot, entry)| slot != SELF && entry.state.is_live());
         if !live {
             return Err(CommandError::NotAMember);
         }

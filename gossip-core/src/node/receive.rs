@@ -11,7 +11,7 @@ use crate::counters::Counts;
 use crate::fifo::Fifo;
 use crate::io::{Event, InputError, Via};
 use crate::member::{Claim, MemberState, Metadata};
-use crate::members::{SELF, Slot};
+use crate::members::{Entry, SELF, Slot};
 use crate::options::Order;
 use crate::rumors::strategies::Branch;
 use crate::rumors::{Delivery, EventId, Heard, lifetime};
@@ -133,26 +133,28 @@ impl<A: Address> Node<A> {
     /// declared dead or departed in this incarnation, or the table is full.
     fn on_sender(&mut self, now: Instant, from: A, incarnation: u32) -> bool {
         let claim = Claim { incarnation, state: MemberState::Alive };
-        let Some(slot) = self.members.find(&from) else {
+        let Some((slot, entry)) = self.members.find_entry(&from) else {
             return self.admit(now, from, claim, None, None, from).is_some();
         };
-        if claim.supersedes(self.members.entry(slot).claim()) {
-            self.apply(now, slot, claim, None, None, from);
+        if !claim.supersedes(entry.claim()) {
+            return entry.state.is_live();
         }
+        self.apply(now, slot, claim, None, None, from);
         self.members.entry(slot).state.is_live()
     }
 
     #[inline]
     fn on_update(&mut self, now: Instant, from: A, update: &Update<'_, A>) {
-        let slot = self.members.find(&update.addr);
+        let found = self.members.find_entry(&update.addr);
         // Most of what is told is known: nothing else is looked at then.
         if update.metadata.is_none() && update.claim.state == MemberState::Alive {
-            let known = |slot| slot != SELF && self.members.entry(slot).claim() == update.claim;
-            if slot.is_some_and(known) {
+            let known = |(slot, entry): (Slot, &Entry<A>)| slot != SELF && entry.claim() == update.claim;
+            if found.is_some_and(known) {
                 self.counters.updates_stale += 1;
                 return;
             }
         }
+        let slot = found.map(|(slot, _)| slot);
         self.on_news(now, from, slot, update);
     }
 

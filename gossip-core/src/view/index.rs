@@ -33,9 +33,9 @@ impl Index {
         self.places.as_ptr().wrapping_add(self.first(tag(hash))).cast()
     }
 
-    /// The slot that was put in with `hash` and is the one.
+    /// What is found at the slot that was put in with `hash` and is the one.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is_it: impl Fn(Slot) -> bool) -> Option<Slot> {
+    pub(super) fn find<T>(&self, hash: u64, look_at: impl Fn(Slot) -> Option<T>) -> Option<T> {
         let tag = tag(hash);
         let mut at = self.first(tag);
         loop {
@@ -43,8 +43,11 @@ impl Index {
             if place == NEVER {
                 return None;
             }
-            if place.0 == tag && place.1 != SELF && is_it(place.1) {
-                return Some(place.1);
+            if place.0 == tag
+                && place.1 != SELF
+                && let Some(found) = look_at(place.1)
+            {
+                return Some(found);
             }
             at = self.after(at);
         }
@@ -128,7 +131,7 @@ mod tests {
                     index.remove(hash(slot), slot);
                 }
                 for slot in 1..40 {
-                    let found = index.find(hash(slot), |found| found == slot);
+                    let found = index.find(hash(slot), |found| (found == slot).then_some(found));
                     prop_assert_eq!(found, map.contains_key(&slot).then_some(slot));
                 }
                 prop_assert!(index.used * 3 <= index.places.len() * 2);
