@@ -218,6 +218,7 @@ impl Clock {
     }
 
     /// What it says at a virtual time.
+    #[inline(never)]
     pub(crate) fn at(&self, now: u64) -> Instant {
         let passed = now.saturating_sub(self.since);
         let drift = i128::from(passed) * i128::from(self.drift_ppm) / MILLION;
@@ -225,6 +226,7 @@ impl Clock {
     }
 
     /// The first virtual time at which it says `local` or more.
+    #[inline(never)]
     pub(crate) fn when(&self, local: Instant) -> u64 {
         let left = i128::from(local.as_nanos()) - i128::from(self.said);
         if left <= 0 {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gossip_core::Input;
+use gossip_core::{Input, Instant};
 
 use super::{Cluster, nanos};
 use crate::addresses::{Addresses, NodeId};
-use crate::host::{SKEWED, TROUBLED, UP};
+use crate::host::{ORIGIN, SKEWED, TROUBLED, UP};
 use crate::observe::Observer;
 use crate::queue::Queue;
 
@@ -163,10 +163,16 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     #[inline]
     pub(super) fn due(&self, id: NodeId) -> Option<u64> {
         let due = self.nodes[id as usize].as_ref()?.poll_timeout()?;
+        Some(self.virtual_time(id, due))
+    }
+
+    /// When the clock of a host says `local`.
+    #[inline]
+    pub(super) fn virtual_time(&self, id: NodeId, local: Instant) -> u64 {
         if self.hot[id as usize].has(SKEWED) {
-            return Some(self.clocks[id as usize].when(due));
+            return self.clocks[id as usize].when(local);
         }
-        Some(due.since(crate::host::ORIGIN).as_nanos() as u64)
+        local.as_nanos().saturating_sub(ORIGIN.as_nanos())
     }
 
     /// Sees to it that a node is served when it wants to be.

@@ -71,14 +71,13 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         let next = self.now + running.every;
         let target = running.target(id, self.now).filter(|_| self.hot[id as usize].flags & (UP | LEFT) == UP);
         if let Some(target) = target {
-            let to = A::of(target);
-            // Taken out for the time, since the node is the cluster's as well.
-            let running = self.traffic.take();
-            let payload = running.as_ref().map_or(&[][..], |running| &running.payload);
-            if self.handle(id, Input::Command(Command::Send { to, payload })).is_ok() {
+            let input = Input::Command(Command::Send { to: A::of(target), payload: &running.payload });
+            let local = self.local_now(id);
+            self.observer.on_input(Duration::from_nanos(self.now), local, id, &input);
+            let node = self.nodes[id as usize].as_mut().expect("a host that is up");
+            if node.handle(local, input).is_ok() {
                 self.drain(id);
             }
-            self.traffic = running;
         }
         self.push(next, Happening::Traffic { id, load });
     }

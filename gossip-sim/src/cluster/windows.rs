@@ -136,9 +136,11 @@ impl<A: Addresses> Windows<A> {
     /// What a host said to an input, if that was computed ahead.
     #[inline]
     pub(super) fn take(&mut self, host: NodeId, at: u64, flight: Option<u32>) -> Option<Answer<A>> {
-        if self.waiting == 0 {
-            return None;
-        }
+        if self.waiting == 0 { None } else { self.take_ahead(host, at, flight) }
+    }
+
+    #[inline(never)]
+    fn take_ahead(&mut self, host: NodeId, at: u64, flight: Option<u32>) -> Option<Answer<A>> {
         let said = self.hosts.get_mut(host as usize)?.as_mut()?;
         let work = &mut self.works[said.work as usize];
         let step = &mut work.steps[said.step as usize];

@@ -17,7 +17,7 @@ use crate::queue::Queue;
 impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// What the node of a host is told of the time.
     #[inline]
-    fn local_now(&self, id: NodeId) -> Instant {
+    pub(super) fn local_now(&self, id: NodeId) -> Instant {
         if self.hot[id as usize].has(SKEWED) {
             return self.clocks[id as usize].at(self.now);
         }
@@ -25,9 +25,10 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     }
 
     /// Gives a node an input. What follows from it is still in the node.
+    #[inline]
     pub(super) fn handle(&mut self, id: NodeId, input: Input<'_, A>) -> Handled<A> {
-        self.show_input(id, &input);
         let local = self.local_now(id);
+        self.observer.on_input(Duration::from_nanos(self.now), local, id, &input);
         self.nodes[id as usize].as_mut().expect("a host of the cluster").handle(local, input)
     }
 
@@ -36,25 +37,38 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.observer.on_input(Duration::from_nanos(self.now), local, id, input);
     }
 
-    /// Carries out what follows from the last input of a node.
+    /// Carries out what follows from the last input of a node: sends all that it has to send, then tells all that it has to say, and
+    /// again if it answers to that.
     pub(super) fn drain(&mut self, id: NodeId) {
         let local = self.local_now(id);
-        loop {
-            self.send_all(id, local);
-            if !self.tell_all(id, local) {
-                break;
+        let due = loop {
+            let node = self.nodes[id as usize].as_mut().expect("a host of the cluster");
+            if let Some(Transmit { to, len }) = node.poll_transmit(local, &mut self.buffer) {
+                self.put_out(id, to, len);
+                continue;
             }
-        }
-        self.schedule(id);
-    }
-
-    fn send_all(&mut self, id: NodeId, local: Instant) {
-        let index = id as usize;
-        loop {
-            let node = self.nodes[index].as_mut().expect("a host of the cluster");
-            let Some(Transmit { to, len }) = node.poll_transmit(local, &mut self.buffer) else { return };
-            self.put_out(id, to, len);
-        }
+            let mut answered = false;
+            while let Some(event) = node.poll_event() {
+                let now = Duration::from_nanos(self.now);
+                self.observer.on_event(now, id, &event);
+                match &event {
+                    Event::Left => self.hot[id as usize].set(LEFT, true),
+                    Event::Query { id: query, .. } => {
+                        let Some(answer) = self.answers.get(&id) else { continue };
+                        let input = Input::Command(Command::Respond { id: *query, payload: answer });
+                        self.observer.on_input(now, local, id, &input);
+                        // It may have given way to another that came with it.
+                        answered |= node.handle(local, input).is_ok();
+                    }
+                    _ => {}
+                }
+            }
+            if !answered {
+                break node.poll_timeout();
+            }
+        };
+        let due = due.map_or(u64::MAX, |due| self.virtual_time(id, due).max(self.now));
+        self.schedule_for(id, due);
     }
 
     /// A node put a datagram into the buffer.
@@ -66,23 +80,6 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.send(id, to, len);
     }
 
-    /// Tells the observer what a node has to say, and answers queries; whether one was answered.
-    fn tell_all(&mut self, id: NodeId, local: Instant) -> bool {
-        let mut answered = false;
-        loop {
-            let node = self.nodes[id as usize].as_mut().expect("a host of the cluster");
-            let Some(event) = node.poll_event() else { return answered };
-            self.tell_one(id, &event);
-            if let (Event::Query { id: query, .. }, Some(answer)) = (event, self.answers.get(&id)) {
-                let input = Input::Command(Command::Respond { id: query, payload: answer });
-                self.observer.on_input(Duration::from_nanos(self.now), local, id, &input);
-                // It may have given way to another that came with it.
-                let node = self.nodes[id as usize].as_mut().expect("a host of the cluster");
-                answered |= node.handle(local, input).is_ok();
-            }
-        }
-    }
-
     pub(super) fn tell_one(&mut self, id: NodeId, event: &Event<A>) {
         self.observer.on_event(Duration::from_nanos(self.now), id, event);
         if matches!(event, Event::Left) {
@@ -91,30 +88,44 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     }
 
     /// Sends what is in the buffer.
+    #[inline]
     pub(super) fn send(&mut self, from: NodeId, to: A, len: usize) {
-        let fate = self.judge(from, to, len);
+        let is_there = |host: &NodeId| self.there.get(*host as usize).is_some_and(|&there| there);
+        let Some(host) = to.id().filter(is_there) else { return self.withhold(from, to, len, Cause::Nobody) };
+        let fate = self.judge(from, host, len);
+        if let Fate::Dropped(cause) = fate {
+            return self.withhold(from, to, len, cause);
+        }
         let now = Duration::from_nanos(self.now);
-        self.observer.on_sent(now, from, to, &self.buffer[..len], fate);
-        let len = if matches!(fate, Fate::Sent { .. } | Fate::Twice { .. }) { self.damage(from, to, len) } else { len };
+        self.observer.on_sent(now, from, to, &self.buffer[..len], fate.map(Duration::from_nanos));
         match fate {
-            Fate::Sent { delay } => self.launch(from, to, len, delay),
+            Fate::Sent { delay } => {
+                let len = self.damage(from, host, len);
+                self.launch(from, host, len, delay);
+            }
             Fate::Twice { delays } => {
                 self.stats.duplicated += 1;
-                delays.into_iter().for_each(|delay| self.launch(from, to, len, delay));
+                let len = self.damage(from, host, len);
+                delays.into_iter().for_each(|delay| self.launch(from, host, len, delay));
             }
-            Fate::Dropped(cause) => self.stats.dropped[cause as usize] += 1,
             Fate::Waits => {
                 let flight = self.flights.put(self.hot[from as usize].address, &self.buffer[..len]);
-                let to = to.id().expect("it was judged");
-                self.trouble(from).outbox.push_back((to, flight));
+                self.trouble(from).outbox.push_back((host, flight));
             }
+            Fate::Dropped(_) => {}
         }
     }
 
-    fn judge(&mut self, from: NodeId, to: A, len: usize) -> Fate {
-        let Some(to) = to.id().filter(|&to| self.there.get(to as usize).is_some_and(|&there| there)) else {
-            return Fate::Dropped(Cause::Nobody);
-        };
+    /// What is in the buffer does not go.
+    #[cold]
+    fn withhold(&mut self, from: NodeId, to: A, len: usize, cause: Cause) {
+        let now = Duration::from_nanos(self.now);
+        self.observer.on_sent(now, from, to, &self.buffer[..len], Fate::Dropped(cause));
+        self.stats.dropped[cause as usize] += 1;
+    }
+
+    #[inline]
+    fn judge(&mut self, from: NodeId, to: NodeId, len: usize) -> Fate<u64> {
         let now = self.now;
         let hot = &mut self.hot[from as usize];
         hot.sent_then = if hot.sent_at == now { hot.sent_then.wrapping_add(1) } else { 0 };
@@ -126,30 +137,27 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
                 Err(fate) => return fate,
             }
         } else {
-            Duration::ZERO
+            0
         };
         if self.blocks.is_cut(from, to) {
             return Fate::Dropped(Cause::Blocked);
         }
-        match self.network.judge(&self.seeds, occasion, len) {
-            Fate::Sent { delay } => Fate::Sent { delay: delay + held },
-            Fate::Twice { delays } => Fate::Twice { delays: delays.map(|delay| delay + held) },
-            other => other,
-        }
+        self.network.judge(&self.seeds, occasion, len).map(|delay| delay.saturating_add(held))
     }
 
     /// What the network makes of what is in the buffer; how many bytes are left.
-    fn damage(&mut self, from: NodeId, to: A, len: usize) -> usize {
+    #[inline]
+    fn damage(&mut self, from: NodeId, to: NodeId, len: usize) -> usize {
         if self.network.corrupt <= 0.0 && self.network.truncate <= 0.0 {
             return len;
         }
-        let to = to.id().expect("it was judged");
         let occasion = Occasion { from, to, at: self.now, number: u32::from(self.hot[from as usize].sent_then) };
         self.network.damage(&self.seeds, occasion, &mut self.buffer[..len])
     }
 
     /// What ails the sender: how long it holds the datagram back, or why it does not go.
-    fn judge_out(&mut self, from: NodeId, to: NodeId, len: usize) -> Result<Duration, Fate> {
+    #[cold]
+    fn judge_out(&mut self, from: NodeId, to: NodeId, len: usize) -> Result<u64, Fate<u64>> {
         let now = self.now;
         let trouble = self.trouble(from);
         if trouble.deaf_until > now {
@@ -159,9 +167,9 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             let full = trouble.outbox.len() >= INBOX_MAX;
             return Err(if full { Fate::Dropped(Cause::OutboxFull) } else { Fate::Waits });
         }
-        let Some(netem) = &mut trouble.netem else { return Ok(Duration::ZERO) };
+        let Some(netem) = &mut trouble.netem else { return Ok(0) };
         match netem.judge(Duration::from_nanos(now), Direction::Out, Endpoint(to.into()), len) {
-            netem::Fate::Deliver { delay } => Ok(delay),
+            netem::Fate::Deliver { delay } => Ok(nanos(delay)),
             netem::Fate::Drop(cause) => {
                 self.may_be_used_up(from, cause);
                 Err(Fate::Dropped(cause.into()))
@@ -176,11 +184,10 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
     }
 
-    fn launch(&mut self, from: NodeId, to: A, len: usize, delay: Duration) {
-        let to = to.id().expect("it was judged");
+    #[inline]
+    fn launch(&mut self, from: NodeId, to: NodeId, len: usize, delay: u64) {
         let flight = self.flights.put(self.hot[from as usize].address, &self.buffer[..len]);
-        let at = self.now.saturating_add(nanos(delay));
-        self.push(at, Happening::Arrival { to, flight });
+        self.push(self.now.saturating_add(delay), Happening::Arrival { to, flight });
     }
 
     /// A datagram reaches an address.
@@ -214,6 +221,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     }
 
     /// What ails the receiver: how long a datagram is held back, or why it does not arrive.
+    #[cold]
     fn judge_in(&mut self, to: NodeId, flight: u32) -> Result<Duration, Cause> {
         let now = self.now;
         let (from, bytes) = self.flights.get(flight);
@@ -261,22 +269,22 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         let from = A::of(from);
         let input = Input::Datagram { from, bytes };
         self.observer.on_input(now, local, to, &input);
-        let answer = self.windows.take(to, self.now, Some(flight));
-        let handled = match &answer {
-            Some(answer) => &answer.handled,
-            None => &self.nodes[to as usize].as_mut().expect("a host that is up").handle(local, input),
-        };
         self.stats.delivered += 1;
-        self.stats.refused += u64::from(handled.is_err());
-        self.observer.on_delivered(now, from, to, bytes, handled);
-        self.flights.free(flight);
-        match answer {
-            Some(answer) => self.follow(to, answer),
-            None => self.drain(to),
+        if let Some(answer) = self.windows.take(to, self.now, Some(flight)) {
+            self.stats.refused += u64::from(answer.handled.is_err());
+            self.observer.on_delivered(now, from, to, bytes, &answer.handled);
+            self.flights.free(flight);
+            return self.follow(to, answer);
         }
+        let handled = self.nodes[to as usize].as_mut().expect("a host that is up").handle(local, input);
+        self.stats.refused += u64::from(handled.is_err());
+        self.observer.on_delivered(now, from, to, bytes, &handled);
+        self.flights.free(flight);
+        self.drain(to);
     }
 
     /// A datagram that was under way does not arrive.
+    #[cold]
     fn lose(&mut self, to: NodeId, flight: u32, cause: Cause) {
         self.stats.dropped[cause as usize] += 1;
         let (from, bytes) = self.flights.get(flight);

@@ -38,6 +38,7 @@ impl Flights {
     }
 
     /// Takes in a datagram; where it is.
+    #[inline]
     pub(crate) fn put(&mut self, from: NodeId, bytes: &[u8]) -> u32 {
         let need = bytes.len() + HEADER_LEN;
         let Some(number) = STRIDES.iter().position(|&stride| need <= stride) else { return self.put_long(from, bytes) };
@@ -51,6 +52,7 @@ impl Flights {
         (number as u32) << CLASS_SHIFT | place
     }
 
+    #[cold]
     fn put_long(&mut self, from: NodeId, bytes: &[u8]) -> u32 {
         let place = self.long_free.pop().unwrap_or_else(|| {
             self.long.push((0, Vec::new()));
@@ -119,11 +121,13 @@ impl Class {
         first
     }
 
+    #[inline]
     fn at(&self, place: u32) -> &[u8] {
         let offset = (place as usize & (CHUNK - 1)) * self.stride;
         &self.chunks[place as usize >> CHUNK_BITS][offset..offset + self.stride]
     }
 
+    #[inline]
     fn at_mut(&mut self, place: u32) -> &mut [u8] {
         let offset = (place as usize & (CHUNK - 1)) * self.stride;
         &mut self.chunks[place as usize >> CHUNK_BITS][offset..offset + self.stride]

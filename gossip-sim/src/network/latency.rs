@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::addresses::NodeId;
+use crate::cluster::nanos;
 use crate::network::unit;
 
 /// A distribution of one-way times. Each datagram draws its own: what is sent later may come earlier, unless it is constant.
@@ -97,12 +98,13 @@ impl Latency {
         }
     }
 
-    /// The time for one datagram; `word` gives its random bits if they are needed.
-    #[inline]
-    pub(crate) fn draw(&self, from: NodeId, to: NodeId, word: impl FnOnce() -> u64) -> Duration {
+    /// The time for one datagram, nanoseconds; `word` gives its random bits if they are needed.
+    #[inline(always)]
+    pub(crate) fn draw(&self, from: NodeId, to: NodeId, word: impl FnOnce() -> u64) -> u64 {
         match self {
-            Self::Constant(time) => *time,
-            Self::Between(of) => of(from, to),
+            Self::Constant(time) => nanos(*time),
+            Self::Uniform { min, max } => between(*min, *max, unit(word())),
+            Self::Between(of) => nanos(of(from, to)),
             Self::Regions(regions) => {
                 regions.between[regions.of(from) * regions.count + regions.of(to)].draw_alone(unit(word()))
             }
@@ -110,23 +112,51 @@ impl Latency {
         }
     }
 
-    fn draw_alone(&self, u: f64) -> Duration {
+    fn draw_alone(&self, u: f64) -> u64 {
         match self {
-            Self::Uniform { min, max } => *min + max.saturating_sub(*min).mul_f64(u),
+            Self::Uniform { min, max } => between(*min, *max, u),
             Self::Lognormal { floor, median, sigma } => {
                 let factor = libm::exp(sigma * normal_quantile(u));
-                *floor + Duration::from_nanos((ns(*median) * factor) as u64)
+                nanos(*floor).saturating_add((ns(*median) * factor) as u64)
             }
             Self::Table(quantiles) => {
-                let Some(last) = quantiles.len().checked_sub(1) else { return Duration::ZERO };
+                let Some(last) = quantiles.len().checked_sub(1) else { return 0 };
                 let place = u * last as f64;
                 let (low, high) = (quantiles[place as usize], quantiles[(place as usize + 1).min(last)]);
-                low + high.saturating_sub(low).mul_f64(place - place.floor())
+                between(low, high, place - place.floor())
             }
-            Self::Constant(time) => *time,
+            Self::Constant(time) => nanos(*time),
             Self::Between(_) | Self::Regions(_) => unreachable!("drawn with the hosts at hand"),
         }
     }
+}
+
+/// The time that has so large a part of the way from `low` to `high` behind it, nanoseconds.
+#[inline]
+fn between(low: Duration, high: Duration, part: f64) -> u64 {
+    nanos(low).saturating_add(share(high.saturating_sub(low), part))
+}
+
+/// The share `u`, from 0 to 1, of a span: the nanoseconds that [`Duration::mul_f64`] gives, which is a hundred instructions.
+#[inline]
+pub(crate) fn share(span: Duration, u: f64) -> u64 {
+    /// A number below this is rounded to an integer when it is added, and that is in the lower bits of the sum.
+    const INTEGERS: f64 = (1_u64 << 52) as f64;
+    /// Some quarter of an hour: up to there the product below is off by a ten thousandth at most.
+    const LONG: f64 = 1e12;
+    const NEAR: f64 = 0.499;
+    let nanoseconds = u * span.as_secs_f64() * 1e9;
+    let sum = nanoseconds + INTEGERS;
+    if (0.0..LONG).contains(&nanoseconds) && (nanoseconds - (sum - INTEGERS)).abs() < NEAR {
+        return sum.to_bits() - INTEGERS.to_bits();
+    }
+    // Too near to the middle between two of them, or too long.
+    exact_share(span, u)
+}
+
+#[cold]
+fn exact_share(span: Duration, u: f64) -> u64 {
+    nanos(span.mul_f64(u))
 }
 
 fn ns(time: Duration) -> f64 {
@@ -226,13 +256,16 @@ const FAR: [[f64; 8]; 2] = [
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::network::mix;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     fn draws(latency: &Latency) -> Vec<Duration> {
-        let mut all: Vec<Duration> = (0..40_000).map(|n| latency.draw(1, 2, || mix(n))).collect();
+        let draw = |n| Duration::from_nanos(latency.draw(1, 2, || mix(n)));
+        let mut all: Vec<Duration> = (0..40_000).map(draw).collect();
         all.sort_unstable();
         all
     }
@@ -251,6 +284,22 @@ mod tests {
         }
         assert!((normal_quantile(1e-13) + 7.348_796_102_800).abs() < 1e-9, "{}", normal_quantile(1e-13));
         assert!(normal_quantile(0.0).is_finite());
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_of_a_span_is_what_the_standard_library_says(
+            ns in prop_oneof![0_u64..10_000, 0_u64..10_000_000, 0_u64..1 << 45, any::<u64>()], word: u64, halves in 0_u32..60,
+        ) {
+            let span = Duration::from_nanos(ns);
+            let whole = (ns as f64 * unit(word)).floor();
+            // Anywhere, the ends, and what is to give a middle between two nanoseconds.
+            for u in [unit(word), 0.0, 1.0, 0.5, (0.5_f64).powi(halves as i32), (whole + 0.5) / ns.max(1) as f64] {
+                if (0.0..=1.0).contains(&u) {
+                    prop_assert_eq!(Duration::from_nanos(share(span, u)), span.mul_f64(u), "{} of {}", u, ns);
+                }
+            }
+        }
     }
 
     #[test]
@@ -293,7 +342,7 @@ mod tests {
         )
         .unwrap();
         let latency = Latency::Regions(Arc::new(regions));
-        let time = |from, to| latency.draw(from, to, || 0);
+        let time = |from, to| Duration::from_nanos(latency.draw(from, to, || 0));
         assert_eq!([time(0, 1), time(1, 0), time(0, 3), time(1, 2)], [MS(60), MS(40), MS(1), MS(1)]);
         assert!(Regions::new(vec![2], vec![vec![near(), near()], vec![near(), near()]]).is_err());
         assert!(Regions::new(vec![], vec![vec![near(), near()]]).is_err());

@@ -62,23 +62,36 @@ impl Network {
     }
 }
 
-/// What became of a datagram when it was sent.
+/// What became of a datagram when it was sent. `T` is how times are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum Fate<T = Duration> {
     /// It is under way, once.
     Sent {
         /// For how long.
-        delay: Duration,
+        delay: T,
     },
     /// It is under way twice.
     Twice {
         /// For how long each.
-        delays: [Duration; 2],
+        delays: [T; 2],
     },
     /// It waits at a host that cannot send: see [`block_process`](crate::Cluster::block_process).
     Waits,
     /// It will not arrive.
     Dropped(Cause),
+}
+
+impl<T> Fate<T> {
+    /// The same with other times.
+    #[inline]
+    pub(crate) fn map<U>(self, time: impl Fn(T) -> U) -> Fate<U> {
+        match self {
+            Self::Sent { delay } => Fate::Sent { delay: time(delay) },
+            Self::Twice { delays } => Fate::Twice { delays: delays.map(time) },
+            Self::Waits => Fate::Waits,
+            Self::Dropped(cause) => Fate::Dropped(cause),
+        }
+    }
 }
 
 /// Why a datagram does not arrive.
@@ -137,6 +150,7 @@ pub(crate) struct Occasion {
 
 impl Occasion {
     /// Sixty-four random bits for a purpose; `seed` is the purpose's.
+    #[inline]
     pub(crate) fn word(&self, seed: u64) -> u64 {
         let link = u64::from(self.from) << 32 | u64::from(self.to);
         mix(mix(mix(seed ^ link).wrapping_add(self.at)).wrapping_add(u64::from(self.number)))
@@ -144,6 +158,7 @@ impl Occasion {
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014, fig. 11).
+#[inline]
 pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -152,6 +167,7 @@ pub(crate) fn mix(value: u64) -> u64 {
 }
 
 /// A number on 0 ≤ u < 1: a multiple of 2⁻⁵³, exact on every machine.
+#[inline]
 pub(crate) fn unit(word: u64) -> f64 {
     const STEP: f64 = 1.0 / (1_u64 << 53) as f64;
     (word >> 11) as f64 * STEP
@@ -183,25 +199,35 @@ impl Seeds {
 }
 
 impl Network {
-    /// What the network does to a datagram, blocks apart.
-    pub(crate) fn judge(&self, seeds: &Seeds, occasion: Occasion, len: usize) -> Fate {
+    /// What the network does to a datagram, blocks apart. Times are in nanoseconds.
+    #[inline]
+    pub(crate) fn judge(&self, seeds: &Seeds, occasion: Occasion, len: usize) -> Fate<u64> {
         if len > self.mtu {
             return Fate::Dropped(Cause::TooLong);
         }
         if self.loss > 0.0 && unit(occasion.word(seeds.loss)) < self.loss {
             return Fate::Dropped(Cause::Lost);
         }
-        let delay = |copy: usize| {
-            let latency = self.latency.draw(occasion.from, occasion.to, || occasion.word(seeds.latency[copy]));
-            if self.reorder.is_zero() {
-                return latency;
-            }
-            latency + self.reorder.mul_f64(unit(occasion.word(seeds.reorder[copy])))
-        };
+        let delay = self.delay(seeds, occasion, 0);
         if self.duplicate > 0.0 && unit(occasion.word(seeds.duplicate)) < self.duplicate {
-            return Fate::Twice { delays: [delay(0), delay(1)] };
+            return self.twice(seeds, occasion, delay);
         }
-        Fate::Sent { delay: delay(0) }
+        Fate::Sent { delay }
+    }
+
+    /// How long one of the copies is under way.
+    #[inline(always)]
+    fn delay(&self, seeds: &Seeds, occasion: Occasion, copy: usize) -> u64 {
+        let latency = self.latency.draw(occasion.from, occasion.to, || occasion.word(seeds.latency[copy]));
+        if self.reorder.is_zero() {
+            return latency;
+        }
+        latency.saturating_add(latency::share(self.reorder, unit(occasion.word(seeds.reorder[copy]))))
+    }
+
+    #[cold]
+    fn twice(&self, seeds: &Seeds, occasion: Occasion, delay: u64) -> Fate<u64> {
+        Fate::Twice { delays: [delay, self.delay(seeds, occasion, 1)] }
     }
 
     /// What the network makes of the bytes of a datagram that is under way; how many are left.
@@ -270,7 +296,7 @@ mod tests {
         let network = Network { mtu: 100, ..Network::default() };
         let seeds = Seeds::new(3);
         assert_eq!(network.judge(&seeds, occasion(1, 2, 3, 0), 101), Fate::Dropped(Cause::TooLong));
-        let delay = Duration::from_millis(1);
+        let delay = 1_000_000;
         assert_eq!(network.judge(&seeds, occasion(1, 2, 3, 0), 100), Fate::Sent { delay });
     }
 
@@ -301,7 +327,7 @@ mod tests {
         let seeds = Seeds::new(3);
         let delays: Vec<Duration> = (0..1_000)
             .map(|n| match network.judge(&seeds, occasion(1, 2, n * 1_000_000, 0), 100) {
-                Fate::Sent { delay } => delay,
+                Fate::Sent { delay } => Duration::from_nanos(delay),
                 other => panic!("{other:?}"),
             })
             .collect();
