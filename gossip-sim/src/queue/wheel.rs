@@ -48,13 +48,13 @@ pub struct Wheel {
 
 #[derive(Debug)]
 struct Level {
-    buckets: Vec<Vec<Entry>>,
+    /// In a place of fixed length, so that no index has to be checked.
+    buckets: Box<[Vec<Entry>; BUCKETS]>,
     used: [u64; BUCKETS / 64],
 }
 
 impl Default for Wheel {
     fn default() -> Self {
-        let level = || Level { buckets: vec![Vec::new(); BUCKETS], used: [0; BUCKETS / 64] };
         Self {
             run: Vec::new(),
             head: 0,
@@ -62,7 +62,7 @@ impl Default for Wheel {
             serial: 0,
             grain: 0,
             scouted: (0, 0),
-            levels: std::array::from_fn(|_| level()),
+            levels: std::array::from_fn(|_| Level::new()),
             len: 0,
         }
     }
@@ -72,11 +72,13 @@ impl Queue for Wheel {
     #[inline]
     fn push(&mut self, at: u64, what: u64) {
         self.len += 1;
-        if at >> GRAIN_BITS <= self.grain {
-            self.serial += 1;
-            self.late.push(Reverse((at, self.serial, what)));
+        let grain = at >> GRAIN_BITS;
+        if grain <= self.grain {
+            self.push_late(at, what);
+        } else if grain ^ self.grain < BUCKETS as u64 {
+            self.levels[0].put(grain as usize, Entry { at, what });
         } else {
-            self.file(Entry { at, what });
+            self.file_above(Entry { at, what });
         }
     }
 
@@ -84,22 +86,20 @@ impl Queue for Wheel {
     fn pop(&mut self, until: u64) -> Option<Entry> {
         loop {
             let run = self.run.get(self.head).copied();
-            let late = self.late.peek().map(|&Reverse((at, _, what))| Entry { at, what });
-            let (next, is_late) = match (run, late) {
-                (Some(run), Some(late)) if late.at < run.at => (late, true),
-                (Some(run), _) => (run, false),
-                (None, Some(late)) => (late, true),
-                (None, None) if self.advance(until) => continue,
-                (None, None) => return None,
+            let next = match run {
+                Some(run) if self.late.is_empty() => run,
+                None if self.late.is_empty() => {
+                    if self.advance(until) {
+                        continue;
+                    }
+                    return None;
+                }
+                _ => return self.pop_either(until),
             };
             if next.at > until {
                 return None;
             }
-            if is_late {
-                self.late.pop();
-            } else {
-                self.head += 1;
-            }
+            self.head += 1;
             self.len -= 1;
             return Some(next);
         }
@@ -109,24 +109,25 @@ impl Queue for Wheel {
         self.len
     }
 
-    /// Only what is on the lowest level: until the end of its turn, at most.
     fn upcoming(&self, until: u64, list: &mut Vec<Entry>) -> u64 {
-        let until = until.min(((self.grain >> LEVEL_BITS) + 1) << (GRAIN_BITS + LEVEL_BITS));
         let start = list.len();
         list.extend_from_slice(&self.run[self.head..]);
         let mut late: Vec<_> = self.late.iter().map(|Reverse(key)| *key).collect();
         late.sort_unstable();
         list.extend(late.into_iter().map(|(at, _, what)| Entry { at, what }));
-        let mut bucket = self.grain as usize % BUCKETS;
-        while let Some(next) = self.levels[0].next_after(bucket) {
-            let grain = self.grain - self.grain % BUCKETS as u64 + next as u64;
-            if grain << GRAIN_BITS >= until {
-                break;
+        for (level, shift) in self.levels.iter().zip((0..).step_by(LEVEL_BITS as usize)) {
+            let now = self.grain >> shift;
+            let mut bucket = now as usize % BUCKETS;
+            while let Some(next) = level.next_after(bucket) {
+                let grain = (now - now % BUCKETS as u64 + next as u64) << shift;
+                if grain << GRAIN_BITS >= until {
+                    break;
+                }
+                list.extend(level.buckets[next].iter().filter(|entry| entry.at < until));
+                bucket = next;
             }
-            list.extend_from_slice(&self.levels[0].buckets[next]);
-            bucket = next;
         }
-        // Stable, and what is late was put in after all of the run.
+        // Stable: what is of one time is in one bucket, in order, and what is late was put in after all of the run.
         list[start..].sort_by_key(|entry| entry.at);
         let end = start + list[start..].partition_point(|entry| entry.at < until);
         list.truncate(end);
@@ -153,13 +154,36 @@ impl Queue for Wheel {
 }
 
 impl Wheel {
-    /// Puts an entry of a later grain where it belongs.
-    #[inline]
-    fn file(&mut self, entry: Entry) {
+    #[inline(never)]
+    fn push_late(&mut self, at: u64, what: u64) {
+        self.serial += 1;
+        self.late.push(Reverse((at, self.serial, what)));
+    }
+
+    /// The next entry while something is late.
+    #[inline(never)]
+    fn pop_either(&mut self, until: u64) -> Option<Entry> {
+        let Reverse((at, _, what)) = *self.late.peek()?;
+        // Of one time those of the run were put in first.
+        let run = self.run.get(self.head).copied().filter(|run| run.at <= at);
+        let next = run.unwrap_or(Entry { at, what });
+        if next.at > until {
+            return None;
+        }
+        if run.is_some() {
+            self.head += 1;
+        } else {
+            self.late.pop();
+        }
+        self.len -= 1;
+        Some(next)
+    }
+
+    /// Puts an entry of a later grain where it belongs: above the lowest level, unless another level is coming down.
+    fn file_above(&mut self, entry: Entry) {
         let grain = entry.at >> GRAIN_BITS;
-        let level = (63 - (grain ^ self.grain).leading_zeros()) / LEVEL_BITS;
-        let bucket = (grain >> (level * LEVEL_BITS)) as usize % BUCKETS;
-        self.levels[level as usize].put(bucket, entry);
+        let level = (grain ^ self.grain).ilog2() / LEVEL_BITS;
+        self.levels[level as usize].put((grain >> (level * LEVEL_BITS)) as usize, entry);
     }
 
     /// The first entry of the next grain on the lowest level in which there is any.
@@ -180,7 +204,23 @@ impl Wheel {
     fn advance(&mut self, until: u64) -> bool {
         self.run.clear();
         self.head = 0;
-        for level in 0..LEVELS {
+        let now = self.grain as usize % BUCKETS;
+        let Some(bucket) = self.levels[0].next_after(now) else { return self.descend(until) };
+        let grain = self.grain - now as u64 + bucket as u64;
+        if grain << GRAIN_BITS > until {
+            return false;
+        }
+        self.grain = grain;
+        self.levels[0].swap(bucket, &mut self.run);
+        // Stable: of one time the first put in stays the first.
+        self.run.sort_by_key(|entry| entry.at);
+        true
+    }
+
+    /// The same when the lowest level is empty.
+    #[inline(never)]
+    fn descend(&mut self, until: u64) -> bool {
+        for level in 1..LEVELS {
             let shift = level as u32 * LEVEL_BITS;
             let now = (self.grain >> shift) as usize % BUCKETS;
             let Some(bucket) = self.levels[level].next_after(now) else { continue };
@@ -189,12 +229,7 @@ impl Wheel {
                 return false;
             }
             self.grain = grain;
-            if level == 0 {
-                self.levels[0].swap(bucket, &mut self.run);
-            } else {
-                self.cascade(level, bucket);
-            }
-            // Stable: of one time the first put in stays the first.
+            self.cascade(level, bucket);
             self.run.sort_by_key(|entry| entry.at);
             return !self.run.is_empty() || self.advance(until);
         }
@@ -206,10 +241,13 @@ impl Wheel {
         let mut entries = Vec::new();
         self.levels[level].swap(bucket, &mut entries);
         for &entry in &entries {
-            if entry.at >> GRAIN_BITS == self.grain {
+            let grain = entry.at >> GRAIN_BITS;
+            if grain == self.grain {
                 self.run.push(entry);
+            } else if grain ^ self.grain < BUCKETS as u64 {
+                self.levels[0].put(grain as usize, entry);
             } else {
-                self.file(entry);
+                self.file_above(entry);
             }
         }
         entries.clear();
@@ -218,20 +256,25 @@ impl Wheel {
 }
 
 impl Level {
+    fn new() -> Self {
+        let buckets: Box<[Vec<Entry>]> = vec![Vec::new(); BUCKETS].into();
+        Self { buckets: buckets.try_into().expect("there are so many"), used: [0; BUCKETS / 64] }
+    }
+
+    /// Puts an entry into the bucket of a number.
     #[inline]
-    fn put(&mut self, bucket: usize, entry: Entry) {
+    fn put(&mut self, number: usize, entry: Entry) {
+        let bucket = number % BUCKETS;
         self.used[bucket / 64] |= 1 << (bucket % 64);
         self.buckets[bucket].push(entry);
     }
 
     /// The first bucket after `bucket` that holds something.
+    #[inline]
     fn next_after(&self, bucket: usize) -> Option<usize> {
         let first = bucket + 1;
-        if first == BUCKETS {
-            return None;
-        }
         let mut word = first / 64;
-        let mut bits = self.used[word] & (u64::MAX << (first % 64));
+        let mut bits = *self.used.get(word)? & (u64::MAX << (first % 64));
         while bits == 0 {
             word += 1;
             bits = *self.used.get(word)?;
@@ -240,6 +283,7 @@ impl Level {
     }
 
     /// Takes what a bucket holds; the empty list takes its place.
+    #[inline]
     fn swap(&mut self, bucket: usize, empty: &mut Vec<Entry>) {
         self.used[bucket / 64] &= !(1 << (bucket % 64));
         std::mem::swap(&mut self.buckets[bucket], empty);
