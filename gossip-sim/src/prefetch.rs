@@ -25,7 +25,11 @@ pub(crate) fn line(at: *const u8) {
 #[inline(always)]
 pub(crate) fn bytes<T>(item: &T, bytes: Range<usize>) {
     let start = std::ptr::from_ref(item).cast::<u8>();
-    (bytes.start / LINE * LINE..bytes.end).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+    let mut offset = bytes.start / LINE * LINE;
+    while offset < bytes.end {
+        line(start.wrapping_add(offset));
+        offset += LINE;
+    }
 }
 
 /// Asks for large pages for the room of a list that is long. Only where they are: on Linux.

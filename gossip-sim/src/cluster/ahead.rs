@@ -10,6 +10,8 @@
 //! ```
 //! It changes how long a run takes and nothing else.
 
+use std::ops::Range;
+
 use gossip_core::{Need, Node};
 
 use super::Cluster;
@@ -31,13 +33,24 @@ const HOSTS_MIN: usize = 2048;
 /// Room for those that were scouted.
 const RING: usize = 32;
 
+/// Stands for nobody.
+const NOBODY: NodeId = NodeId::MAX;
+
+/// A happening that was scouted.
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    entry: Entry,
+    /// From the first step on, who sent what comes to a host or is to be sent what it sends, if that is known.
+    peer: NodeId,
+}
+
 /// The happenings that were scouted and had not their turn yet. Counts go on for ever; the places are used again.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    ring: [Entry; RING],
+    ring: [Coming; RING],
     /// Those that had their turn,
     over: usize,
-    /// those that took the first step, the second, and the third,
+    /// those that took the first step, the second, and the third, or have had their turn anyway,
     steps: [usize; 3],
     /// and all.
     scouted: usize,
@@ -47,14 +60,21 @@ pub(super) struct Ahead {
 
 impl Ahead {
     pub(super) fn new() -> Self {
-        Self { ring: [Entry { at: 0, what: 0 }; RING], over: 0, steps: [0; 3], scouted: 0, least: HOSTS_MIN }
+        let none = Coming { entry: Entry { at: 0, what: 0 }, peer: NOBODY };
+        Self { ring: [none; RING], over: 0, steps: [0; 3], scouted: 0, least: HOSTS_MIN }
+    }
+
+    #[inline]
+    fn put(&mut self, entry: Entry) {
+        self.ring[self.scouted % RING] = Coming { entry, peer: NOBODY };
+        self.scouted += 1;
     }
 
     /// Somebody has his turn.
     #[inline]
     fn take(&mut self, entry: Entry) {
         while self.over < self.scouted {
-            let front = self.ring[self.over % RING];
+            let front = self.ring[self.over % RING].entry;
             // What came in between was not scouted; what was passed over has had its turn.
             if front != entry && front.at >= entry.at {
                 break;
@@ -64,18 +84,17 @@ impl Ahead {
                 break;
             }
         }
-        self.steps = self.steps.map(|step| step.max(self.over));
     }
 
-    /// The next one whose step it is, if it is close enough.
+    /// The place of the next one whose step it is, if it is close enough.
     #[inline]
-    fn next(&mut self, step: usize, distance: usize) -> Option<Entry> {
-        let next = self.steps[step];
-        if next - self.over >= distance || next == self.scouted {
+    fn next(&mut self, step: usize, distance: usize) -> Option<usize> {
+        let next = self.steps[step].max(self.over);
+        if next >= self.scouted.min(self.over + distance) {
             return None;
         }
-        self.steps[step] += 1;
-        Some(self.ring[next % RING])
+        self.steps[step] = next + 1;
+        Some(next % RING)
     }
 }
 
@@ -94,9 +113,13 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Takes a step with those that come after `entry`, whose turn it is.
     #[inline]
     pub(super) fn look_ahead(&mut self, entry: Entry) {
-        if self.nodes.len() < self.ahead.least || self.windows.is_ahead() {
-            return;
+        if self.nodes.len() >= self.ahead.least && !self.windows.is_ahead() {
+            self.step_ahead(entry);
         }
+    }
+
+    #[inline(never)]
+    fn step_ahead(&mut self, entry: Entry) {
         self.ahead.take(entry);
         // Two, until there are enough.
         for _ in 0..2 {
@@ -104,21 +127,25 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
                 break;
             }
             let Some(entry) = self.queue.scout() else { break };
-            self.ahead.ring[self.ahead.scouted % RING] = entry;
-            self.ahead.scouted += 1;
+            self.ahead.put(entry);
             self.fetch_host(Happening::unpack(entry.what));
         }
         for _ in 0..2 {
-            let Some(entry) = self.ahead.next(0, FIRST) else { break };
-            self.fetch(Happening::unpack(entry.what), entry.at);
+            let Some(place) = self.ahead.next(0, FIRST) else { break };
+            let Entry { at, what } = self.ahead.ring[place].entry;
+            self.ahead.ring[place].peer = self.fetch(Happening::unpack(what), at);
         }
         for _ in 0..2 {
-            let Some(entry) = self.ahead.next(1, SECOND) else { break };
-            self.fetch_search(Happening::unpack(entry.what), entry.at);
+            let Some(place) = self.ahead.next(1, SECOND) else { break };
+            if let Some((node, peer)) = self.peer(place) {
+                node.lines_of_search(&peer, &mut prefetch::line);
+            }
         }
         for _ in 0..2 {
-            let Some(entry) = self.ahead.next(2, THIRD) else { break };
-            self.fetch_peer(Happening::unpack(entry.what), entry.at);
+            let Some(place) = self.ahead.next(2, THIRD) else { break };
+            if let Some((node, peer)) = self.peer(place) {
+                node.lines_of_entry(&peer, &mut prefetch::line);
+            }
         }
     }
 
@@ -138,54 +165,44 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
     }
 
-    /// Has a node fetched.
+    /// Has a node fetched: what of it will be needed, and nothing for a timer that is outdated or too early. Tells its peer.
     #[inline]
-    fn fetch(&self, happening: Happening, at: u64) {
-        let Some((id, need)) = self.needed(happening, at) else { return };
-        if let Some(node) = self.nodes.get(id as usize) {
-            Node::<A>::bytes_for(need).into_iter().for_each(|bytes| prefetch::bytes(node, bytes));
-        }
-    }
-
-    /// Has fetched where a node will look for its peer.
-    #[inline]
-    fn fetch_search(&self, happening: Happening, at: u64) {
-        if let Some((node, peer)) = self.peer(happening, at) {
-            node.lines_of_search(&peer, &mut prefetch::line);
-        }
-    }
-
-    /// Has fetched what a node knows of its peer.
-    #[inline]
-    fn fetch_peer(&self, happening: Happening, at: u64) {
-        if let Some((node, peer)) = self.peer(happening, at) {
-            node.lines_of_entry(&peer, &mut prefetch::line);
-        }
-    }
-
-    /// A node, and who sent it what comes, or to whom it will send.
-    #[inline]
-    fn peer(&self, happening: Happening, at: u64) -> Option<(&Node<A>, A)> {
-        let (id, peer) = match happening {
-            Happening::Arrival { to, flight } | Happening::Release { to, flight } => (to, self.flights.get(flight).0),
-            Happening::Traffic { id, .. } => (id, self.traffic.as_ref()?.target(id, at)?),
-            _ => return None,
-        };
-        Some((self.get(id)?, A::of(peer)))
-    }
-
-    /// Whose node will be needed, and for what; nobody's for a timer that is outdated or too early.
-    #[inline]
-    fn needed(&self, happening: Happening, at: u64) -> Option<(NodeId, Need)> {
+    fn fetch(&self, happening: Happening, at: u64) -> NodeId {
         match happening {
-            Happening::Arrival { to, .. } | Happening::Release { to, .. } => Some((to, Need::Datagram)),
-            Happening::Traffic { id, .. } => Some((id, Need::Command)),
-            Happening::Timer { id } => {
-                let hot = self.hot.get(id as usize)?;
-                (hot.scheduled == at && hot.due <= at).then_some((id, Need::Timeout))
+            Happening::Arrival { to, flight } | Happening::Release { to, flight } => {
+                self.fetch_node(to, const { Node::<A>::bytes_for(Need::Datagram) });
+                self.flights.sender(flight)
             }
-            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => None,
+            Happening::Traffic { id, .. } => {
+                self.fetch_node(id, const { Node::<A>::bytes_for(Need::Command) });
+                self.traffic.as_ref().and_then(|running| running.target(id, at)).unwrap_or(NOBODY)
+            }
+            Happening::Timer { id } => {
+                if self.hot.get(id as usize).is_some_and(|hot| hot.scheduled == at && hot.due <= at) {
+                    self.fetch_node(id, const { Node::<A>::bytes_for(Need::Timeout) });
+                }
+                NOBODY
+            }
+            Happening::Wake { .. } | Happening::FaultEnd { .. } | Happening::Act { .. } => NOBODY,
         }
+    }
+
+    /// The ranges are known to the compiler, which makes a row of instructions of them.
+    #[inline(always)]
+    fn fetch_node<const N: usize>(&self, id: NodeId, ranges: [Range<usize>; N]) {
+        if let Some(node) = self.nodes.get(id as usize) {
+            ranges.into_iter().for_each(|bytes| prefetch::bytes(node, bytes));
+        }
+    }
+
+    /// The node that will be needed by what is at a place of the ring, and its peer, if it is known.
+    #[inline]
+    fn peer(&self, place: usize) -> Option<(&Node<A>, A)> {
+        let Coming { entry, peer } = self.ahead.ring[place];
+        if peer == NOBODY {
+            return None;
+        }
+        Some((self.get(Happening::host(entry.what))?, A::of(peer)))
     }
 }
 
@@ -201,16 +218,18 @@ mod tests {
     fn what_had_its_turn_goes_and_what_came_in_between_changes_nothing() {
         let mut ahead = Ahead::new();
         for at in [10, 20, 30, 40] {
-            ahead.ring[ahead.scouted % RING] = entry(at);
-            ahead.scouted += 1;
+            ahead.put(entry(at));
         }
+        let step = |ahead: &mut Ahead| ahead.next(0, 2);
         ahead.take(entry(5));
-        assert_eq!((ahead.over, ahead.steps), (0, [0; 3]));
+        assert_eq!((ahead.over, step(&mut ahead), step(&mut ahead), step(&mut ahead)), (0, Some(0), Some(1), None));
         ahead.take(entry(10));
-        assert_eq!((ahead.over, ahead.steps), (1, [1; 3]));
+        assert_eq!((ahead.over, step(&mut ahead), step(&mut ahead)), (1, Some(2), None));
         ahead.take(entry(30));
-        assert_eq!((ahead.over, ahead.steps), (3, [3; 3]));
+        assert_eq!((ahead.over, step(&mut ahead), step(&mut ahead)), (3, Some(3), None));
         ahead.take(entry(99));
-        assert_eq!((ahead.over, ahead.steps), (4, [4; 3]));
+        assert_eq!((ahead.over, step(&mut ahead)), (4, None));
+        ahead.put(entry(100));
+        assert_eq!((step(&mut ahead), ahead.next(1, 1)), (Some(4), Some(4)));
     }
 }

@@ -44,9 +44,15 @@ impl Happening {
         kind << 60 | u64::from(host) << 32 | u64::from(argument)
     }
 
+    /// Which host a word is about, if it is about one.
+    #[inline]
+    pub(super) fn host(word: u64) -> NodeId {
+        (word >> 32) as NodeId & ((1 << 28) - 1)
+    }
+
     #[inline]
     pub(super) fn unpack(word: u64) -> Self {
-        let (host, argument) = ((word >> 32) as NodeId & ((1 << 28) - 1), word as u32);
+        let (host, argument) = (Self::host(word), word as u32);
         match word >> 60 {
             0 => Self::Arrival { to: host, flight: argument },
             1 => Self::Release { to: host, flight: argument },

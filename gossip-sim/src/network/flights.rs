@@ -75,8 +75,17 @@ impl Flights {
         };
         let (header, room) = class.at(place).split_at(HEADER_LEN);
         let (from, len) = header.split_at(4);
-        let word = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         (word(from), &room[..word(len) as usize])
+    }
+
+    /// Who sent the datagram at a place.
+    #[inline]
+    pub(crate) fn sender(&self, flight: u32) -> NodeId {
+        let place = flight & ((1 << CLASS_SHIFT) - 1);
+        match self.classes.get((flight >> CLASS_SHIFT) as usize) {
+            Some(class) => word(&class.at(place)[..4]),
+            None => self.long[place as usize].0,
+        }
     }
 
     /// Has the datagram at a place fetched, if it is a short one.
@@ -108,6 +117,11 @@ impl Flights {
         let used = |class: &Class| class.chunks.len() * CHUNK - class.free.len();
         self.classes.iter().map(used).sum::<usize>() + self.long.len() - self.long_free.len()
     }
+}
+
+#[inline]
+fn word(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
 impl Class {
