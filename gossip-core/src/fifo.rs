@@ -60,11 +60,13 @@ impl<T> Fifo<T> {
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let item = self.first.take()?;
+        // Asked first, or the room of one that is not there would be copied.
+        self.first.as_ref()?;
+        let item = self.first.take();
         if let Some(rest) = &mut self.rest {
             self.first = rest.pop_front();
         }
-        Some(item)
+        item
     }
 
     /// Drops the last beyond `max`.

@@ -23,6 +23,7 @@ use crate::address::Address;
 use crate::changes::Changes;
 use crate::member::{Claim, MemberState, Metadata};
 use crate::name::{Names, split_name};
+use crate::node::lines_of;
 use crate::overlay::Overlay;
 use crate::permutation::Permutation;
 use crate::rng::Rng;
@@ -467,6 +468,27 @@ impl<A: Address> Members<A> {
             if Some(slot) != except && !chosen.contains(&slot) {
                 chosen.push(slot);
             }
+        }
+    }
+
+    /// The place in the list of the live at which [`next_probe`](Self::next_probe) will look, as far as it can be told.
+    fn place_of_probe(&self) -> Option<u32> {
+        let Cycle { start, order, next } = self.cycle.as_ref()?;
+        (*next < order.len()).then(|| start + order.at(*next))
+    }
+
+    /// Tells `line` where that place is in memory.
+    pub(crate) fn lines_of_draw(&self, line: &mut impl FnMut(*const u8)) {
+        if let Some(slot) = self.place_of_probe().and_then(|place| self.live.get(place)) {
+            line(core::ptr::from_ref(slot).cast());
+        }
+    }
+
+    /// And where the entry of the member is who stands there.
+    pub(crate) fn lines_of_drawn(&self, line: &mut impl FnMut(*const u8)) {
+        let slot = self.place_of_probe().and_then(|place| self.live.get(place));
+        if let Some(entry) = slot.and_then(|&slot| self.entries.get(slot)) {
+            lines_of(core::ptr::from_ref(entry), line);
         }
     }
 

@@ -33,9 +33,9 @@ impl<A: Address> Node<A> {
         let (events, outgoing, members) =
             (offset_of!(Self, events), offset_of!(Self, outgoing), offset_of!(Self, members));
         let (heads, front) = (outgoing + Queue::<A>::HEAD, members + Members::<A>::FRONT_LEN);
-        // Whether an event waits is told by its first bytes; the last ones of a long event are written without being waited for.
+        // Whether an event waits is told by its first bytes; what is put in and taken out is all of them, however short it is.
         match need {
-            Need::Datagram => [0..2 * LINE, heads..front, 0..0],
+            Need::Datagram => [0..outgoing, heads..front, 0..0],
             Need::Command => [0..events + 2 * size_of::<usize>(), outgoing..front, 0..0],
             Need::Timeout => [
                 0..events + 2 * size_of::<usize>(),
@@ -71,6 +71,18 @@ impl<A: Address> Node<A> {
         }
     }
 
+    /// The same for a node whose next input is a timeout: where it draws the member that it will probe, if it will probe one.
+    #[inline(never)]
+    pub fn lines_of_draw(&self, line: &mut impl FnMut(*const u8)) {
+        self.members.lines_of_draw(line);
+    }
+
+    /// And what it knows of that member. To be called when the place at which it draws is there.
+    #[inline(never)]
+    pub fn lines_of_drawn(&self, line: &mut impl FnMut(*const u8)) {
+        self.members.lines_of_drawn(line);
+    }
+
     /// Whether an answer to a probe is awaited, as what comes next then mostly is.
     #[inline]
     fn is_asking(&self) -> bool {
@@ -96,7 +108,7 @@ mod tests {
     fn an_input_needs_few_lines_of_a_node_next_to_each_other() {
         let of_range = |bytes: &Range<usize>| bytes.end.div_ceil(LINE) - bytes.start / LINE;
         let lines = |need| Node::<SocketAddr>::bytes_for(need).iter().map(of_range).sum::<usize>();
-        assert!(lines(Need::Datagram) <= 5, "{}", lines(Need::Datagram));
+        assert!(lines(Need::Datagram) <= 6, "{}", lines(Need::Datagram));
         assert!(lines(Need::Command) <= 6, "{}", lines(Need::Command));
         assert!(lines(Need::Timeout) <= 17, "{}", lines(Need::Timeout));
     }

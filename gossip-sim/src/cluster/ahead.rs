@@ -33,14 +33,15 @@ const HOSTS_MIN: usize = 2048;
 /// Room for those that were scouted.
 const RING: usize = 32;
 
-/// Stands for nobody.
+/// Stands for nobody, and for whom a node will probe.
 const NOBODY: NodeId = NodeId::MAX;
+const TARGET: NodeId = NodeId::MAX - 1;
 
 /// A happening that was scouted.
 #[derive(Debug, Clone, Copy)]
 struct Coming {
     entry: Entry,
-    /// From the first step on, who sent what comes to a host or is to be sent what it sends, if that is known.
+    /// From the first step on, who sent what comes to a host, or is to be sent what it sends, if that is known.
     peer: NodeId,
 }
 
@@ -137,14 +138,18 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
         for _ in 0..2 {
             let Some(place) = self.ahead.next(1, SECOND) else { break };
-            if let Some((node, peer)) = self.peer(place) {
-                node.lines_of_search(&peer, &mut prefetch::line);
+            match self.peer(place) {
+                Some((node, Some(peer))) => node.lines_of_search(&peer, &mut prefetch::line),
+                Some((node, None)) => node.lines_of_draw(&mut prefetch::line),
+                None => {}
             }
         }
         for _ in 0..2 {
             let Some(place) = self.ahead.next(2, THIRD) else { break };
-            if let Some((node, peer)) = self.peer(place) {
-                node.lines_of_entry(&peer, &mut prefetch::line);
+            match self.peer(place) {
+                Some((node, Some(peer))) => node.lines_of_entry(&peer, &mut prefetch::line),
+                Some((node, None)) => node.lines_of_drawn(&mut prefetch::line),
+                None => {}
             }
         }
     }
@@ -180,6 +185,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
             Happening::Timer { id } => {
                 if self.hot.get(id as usize).is_some_and(|hot| hot.scheduled == at && hot.due <= at) {
                     self.fetch_node(id, const { Node::<A>::bytes_for(Need::Timeout) });
+                    return TARGET;
                 }
                 NOBODY
             }
@@ -195,14 +201,14 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         }
     }
 
-    /// The node that will be needed by what is at a place of the ring, and its peer, if it is known.
+    /// The node that will be needed by what is at a place of the ring, and its peer; without one if that will be whom it probes.
     #[inline]
-    fn peer(&self, place: usize) -> Option<(&Node<A>, A)> {
+    fn peer(&self, place: usize) -> Option<(&Node<A>, Option<A>)> {
         let Coming { entry, peer } = self.ahead.ring[place];
         if peer == NOBODY {
             return None;
         }
-        Some((self.get(Happening::host(entry.what))?, A::of(peer)))
+        Some((self.get(Happening::host(entry.what))?, (peer != TARGET).then(|| A::of(peer))))
     }
 }
 

@@ -124,8 +124,8 @@ pub struct Cluster<A: Addresses = SocketAddr, O = (), Q = Wheel> {
     queue: Q,
 
     hot: Vec<Hot>,
-    /// At which addresses there ever was a host: so dense that it is always at hand.
-    there: Vec<bool>,
+    /// At which addresses there ever was a host, a bit for each: so dense that it is always at hand.
+    there: Vec<u64>,
     nodes: Vec<Option<Node<A>>>,
     clocks: Vec<Clock>,
     troubles: Vec<Option<Box<Trouble>>>,

@@ -92,7 +92,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
         self.births[index] = Some(Box::new(birth));
         let clock = Clock::new(self.now, options.offset_ns, options.drift_ppm);
         self.clocks[index] = clock;
-        self.there[index] = true;
+        self.there[index / 64] |= 1 << (index % 64);
         self.hot[index] = Hot { address: options.twin_of.unwrap_or(id), ..Hot::VACANT };
         self.hot[index].set(SKEWED, !clock.is_right());
         if let Some(first) = options.twin_of {
@@ -215,7 +215,7 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
                 prefetch::ask_for_large_pages(&self.hot);
             }
             self.hot.resize(hosts, Hot::VACANT);
-            self.there.resize(hosts, false);
+            self.there.resize(hosts.div_ceil(64), 0);
             self.nodes.resize_with(hosts, || None);
             self.clocks.resize(hosts, Clock::RIGHT);
             self.troubles.resize_with(hosts, || None);

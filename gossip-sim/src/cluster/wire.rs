@@ -90,7 +90,8 @@ impl<A: Addresses, O: Observer<A>, Q: Queue> Cluster<A, O, Q> {
     /// Sends what is in the buffer.
     #[inline]
     pub(super) fn send(&mut self, from: NodeId, to: A, len: usize) {
-        let is_there = |host: &NodeId| self.there.get(*host as usize).is_some_and(|&there| there);
+        let is_there =
+            |&host: &NodeId| self.there.get(host as usize / 64).is_some_and(|bits| bits >> (host % 64) & 1 != 0);
         let Some(host) = to.id().filter(is_there) else { return self.withhold(from, to, len, Cause::Nobody) };
         let fate = self.judge(from, host, len);
         if let Fate::Dropped(cause) = fate {
