@@ -6,11 +6,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The address of a node in whatever network carries its datagrams: UDP, a radio, a CAN bus.
 ///
-/// The address *is* the identity of a member; a node that moves to another address is another member.
+/// The address *is* the identity of a member; a node that moves to another address is another member. It borrows nothing.
 pub trait Address: Copy + Eq + Ord + Hash + Debug + 'static {
     /// The form in which the member table keeps an address: `Self`, unless there is a shorter one. What it leaves out is
     /// left out everywhere: two addresses with the same stored form are one.
-    type Stored: Copy + Eq + Hash + Debug + From<Self> + Into<Self> + 'static;
+    type Stored: Copy + Eq + Hash + Debug + From<Self> + Into<Self>;
 
     /// The most bytes that [`encode`](Self::encode) writes.
     const ENCODED_MAX: usize;

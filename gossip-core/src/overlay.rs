@@ -129,7 +129,7 @@ impl<T: Clone + PartialEq> Overlay<T> {
         if self.shared.len == 0 {
             self.shared = Shared::nothing();
         }
-        item.or_else(|| self.own.pop())
+        item
     }
 
     /// The indices at which this table may differ from what is common; all of one that shares nothing.
@@ -237,6 +237,9 @@ mod tests {
                 prop_assert!(table.iter().eq(&vector), "{:?} is not {:?}", table, vector);
                 prop_assert_eq!(table.get(table.len() as u32), None);
                 let common = |index: u32| shares.then(|| base.get((index as usize).checked_sub(head.len())?)).flatten();
+                for index in (0..vector.len() as u32 + 2).filter(|&index| table.is_common(index)) {
+                    prop_assert_eq!(common(index), vector.get(index as usize), "{} in {:?}", index, table);
+                }
                 for index in (0..vector.len() as u32).filter(|&index| common(index) != vector.get(index as usize)) {
                     prop_assert!(table.differing().any(|differing| differing == index), "{index} in {table:?}");
                 }

@@ -12,8 +12,8 @@ pub(crate) trait Empty: 'static {
     fn empty() -> Self;
 }
 
-/// Such a value, which takes room from the first change on. To read it costs a look at one word while it is empty; a driver of many
-/// nodes waits for every line of memory that an input needs.
+/// Such a value, which takes room from the first change on. Until then, and after [`shrink`](Self::shrink), to read it costs a look at one
+/// word: a driver of many nodes waits for every line of memory that an input needs.
 #[derive(Debug)]
 pub(crate) struct Rare<T>(Option<Box<T>>);
 
@@ -22,7 +22,7 @@ impl<T> Rare<T> {
         Self(None)
     }
 
-    /// The value, if it was ever changed.
+    /// The value, if there is room for one: else it is empty.
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         self.0.as_deref()

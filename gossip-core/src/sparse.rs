@@ -14,7 +14,7 @@ const ENTRIES_KEPT: usize = 28;
 #[repr(C)]
 pub(crate) struct Patch<T> {
     /// Two of 64 bits for each number that is there or was (Bloom, CACM 1970): a search for one of the many that are not does without
-    /// the list.
+    /// the list. With two numbers 0.4 % of the others are searched for all the same, with 20 a fifth, with 100 nearly all.
     filter: u64,
     items: Vec<(u32, T)>,
     /// Where to look, if there are many: a search in the list would wait for memory a dozen times.
@@ -240,7 +240,9 @@ impl<T: Copy + Default + PartialEq> Sparse<T> {
     /// Tells `line` a place in each line of memory in which a search may look, where only few are kept: the first ones.
     #[inline]
     pub(crate) fn lines(&self, line: &mut impl FnMut(*const u8)) {
-        if let Self::Few(patch) = self {
+        if let Self::Few(patch) = self
+            && !patch.items.is_empty()
+        {
             let start = patch.items.as_ptr().cast::<u8>();
             let len = size_of_val(patch.items.as_slice()).min(LINES_MAX * LINE);
             (0..len + LINE).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));

@@ -93,6 +93,13 @@ impl Timers {
         Some((timer, deadline))
     }
 
+    /// Whether the first deadline is that of the timers that are set.
+    #[cfg(any(test, fuzzing, feature = "check"))]
+    pub(crate) fn check(&self, deadlines: &Deadlines) {
+        let set = ALL.into_iter().filter_map(|timer| self.deadline(deadlines, timer));
+        assert_eq!(self.next(), set.min(), "the first of the timers' deadlines");
+    }
+
     fn look_for_next(&mut self, deadlines: &Deadlines) {
         let set = ALL.into_iter().filter_map(|timer| self.deadline(deadlines, timer));
         self.next = set.min().unwrap_or_default();

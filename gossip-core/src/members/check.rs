@@ -17,7 +17,7 @@ impl<A: Address> Members<A> {
             let entry = self.entry(slot);
             used += 1;
             not_alive += u32::from(entry.state != MemberState::Alive);
-            assert_eq!(self.find(&entry.addr()), Some(slot), "{entry:?} is found under its address");
+            assert_eq!(self.find_entry(&entry.addr()), Some((slot, entry)), "{entry:?} is found under its address");
             if slot != SELF && entry.state.is_live() {
                 live += 1;
                 assert_eq!(self.live.get(entry.position), Some(&slot), "{entry:?} is listed as live");

@@ -28,6 +28,9 @@ impl<A: Address> Node<A> {
         let leaving = matches!(self.phase, Phase::Leaving(_) | Phase::Left);
         assert_eq!(own.state, if leaving { MemberState::Left } else { MemberState::Alive });
         assert_eq!(self.timers.next().is_none(), self.phase == Phase::Left, "timers run until the node has left");
+        self.timers.check(&self.deadlines);
+        self.outgoing.check();
+        assert!(self.fresh.is_empty(), "what a datagram brought is told on before the next one comes");
         self.check_rest();
     }
 

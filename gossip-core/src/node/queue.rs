@@ -11,10 +11,7 @@ use super::transmit::Outgoing;
 use crate::fifo::Fifo;
 use crate::time::Instant;
 
-///
-/// In C's order, the message that waits in front: see [`Node`].
-///
-/// [`Node`]: crate::Node
+/// The messages that wait. In C's order, since what only a waiting message needs is to lie in front: see [`Node`](crate::Node).
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Queue<A> {
@@ -36,6 +33,16 @@ impl<A> Queue<A> {
 
     pub(super) fn len(&self) -> usize {
         self.len as usize
+    }
+
+    /// Whether as many wait as are counted.
+    #[cfg(any(test, fuzzing, feature = "check"))]
+    pub(super) fn check(&self) {
+        assert_eq!(
+            self.len(),
+            self.first.as_ref().map_or(0, |first| first.len()) + self.rest.len(),
+            "messages that wait"
+        );
     }
 
     /// How many bytes of a queue, from its front, are needed only if something waits.

@@ -56,7 +56,9 @@ impl<A: Address> Node<A> {
                 self.enqueue(Outgoing::Ping { to: target, seq });
             }
         }
-        self.watch.relays.retain(|relay| relay.expires > now);
+        if let Some(watch) = self.watch.get_mut() {
+            watch.relays.retain(|relay| relay.expires > now);
+        }
     }
 
     /// Confirms the suspicion of a member that this node has pinged in vain for somebody else. A node in doubtful health does

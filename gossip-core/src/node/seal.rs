@@ -25,6 +25,8 @@ struct State<A: Address> {
     keyring: Option<Keyring>,
     /// The first key of the keyring, as this life of this node uses it.
     own: Option<SenderKey>,
+    /// In which life, and with which counter next.
+    session: u64,
     next_counter: u64,
     senders: Senders<A>,
     /// Into which datagrams are opened: as long as the longest that came.
@@ -55,7 +57,7 @@ impl<A: Address> Sealing<A> {
         }
         let state = self.state.get_or_insert_with(|| {
             let senders = Senders::new(session);
-            Box::new(State { keyring: None, own: None, next_counter: 0, senders, opened: Vec::new() })
+            Box::new(State { keyring: None, own: None, session, next_counter: 0, senders, opened: Vec::new() })
         });
         state.own = keyring.map(|keyring| SenderKey::new(keyring.sealing(), local, session));
         state.keyring = keyring.cloned();
@@ -91,12 +93,12 @@ impl<A: Address> Node<A> {
     pub(super) fn encode_sealed(&mut self, now: Instant, buffer: &mut [u8], outgoing: &Outgoing<A>) -> Option<usize> {
         let end = buffer.len().checked_sub(TAG_LEN)?;
         let body = self.encode(now, buffer.get_mut(SEALED_HEADER_LEN..end)?, outgoing)?;
-        let session = self.session;
-        let State { keyring: Some(keyring), own: Some(own), next_counter, .. } = &mut **self.sealing.state.as_mut()?
+        let State { keyring: Some(keyring), own: Some(own), session, next_counter, .. } =
+            &mut **self.sealing.state.as_mut()?
         else {
             return None;
         };
-        let seal = Seal::new(keyring.sealing().id(), session, *next_counter);
+        let seal = Seal::new(keyring.sealing().id(), *session, *next_counter);
         *next_counter += 1;
         own.seal(buffer, body, &seal, self.config.cluster, &outgoing.to())
     }

@@ -1,6 +1,7 @@
 //! For drivers of many nodes: a node has grown cold when its turn comes, and waits for memory a dozen times on its way through
 //! an input. Who knows what comes next can have the processor fetch what will be needed, for several nodes at once and without
-//! waiting. Here is told where that is; nothing here reads it. How to fetch it is the driver's business.
+//! waiting. Here is told where that is, step by step: each reads no more than what the step before named. How to fetch it is the driver's
+//! business.
 
 use core::mem::{offset_of, size_of};
 use core::ops::Range;
@@ -33,7 +34,8 @@ impl<A: Address> Node<A> {
         let (events, outgoing, members) =
             (offset_of!(Self, events), offset_of!(Self, outgoing), offset_of!(Self, members));
         let (heads, front) = (outgoing + Queue::<A>::HEAD, members + Members::<A>::FRONT_LEN);
-        // Whether an event waits is told by its first bytes; what is put in and taken out is all of them, however short it is.
+        // What is put into a queue and taken out is all of an event or message, however short it is. Whether an event waits is told by the
+        // first bytes of the room for it, where the compiler puts what tells; were it elsewhere, that line would come later.
         match need {
             Need::Datagram => [0..outgoing, heads..front, 0..0],
             Need::Command => [0..events + 2 * size_of::<usize>(), outgoing..front, 0..0],
@@ -46,8 +48,8 @@ impl<A: Address> Node<A> {
     }
 
     /// Tells `line` where the node looks up a member who sent it a datagram, or is to be sent one, if that is in a
-    /// [`SharedView`](crate::SharedView): one place in each line of memory. To be called when the node itself is there, and changes
-    /// nothing.
+    /// [`SharedView`](crate::SharedView), and what it will need for the answer to a probe, if it waits for one: one place in each line
+    /// of memory. To be called when the node itself is there, and changes nothing.
     #[inline]
     pub fn lines_of_search(&self, peer: &A, line: &mut impl FnMut(*const u8)) {
         if let Some(view) = self.members.view() {
@@ -55,7 +57,7 @@ impl<A: Address> Node<A> {
         }
         if self.is_asking() {
             let start = core::ptr::from_ref(self).cast::<u8>();
-            let answer = offset_of!(Self, deadlines)..offset_of!(Self, sync);
+            let answer = offset_of!(Self, deadlines) / LINE * LINE..offset_of!(Self, sync);
             answer.step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
         }
     }

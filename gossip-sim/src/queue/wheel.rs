@@ -179,7 +179,7 @@ impl Wheel {
         Some(next)
     }
 
-    /// Puts an entry of a later grain where it belongs: above the lowest level, unless another level is coming down.
+    /// Puts an entry of a later grain where it belongs: above the lowest level.
     fn file_above(&mut self, entry: Entry) {
         let grain = entry.at >> GRAIN_BITS;
         let level = (grain ^ self.grain).ilog2() / LEVEL_BITS;
