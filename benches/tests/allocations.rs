@@ -1,9 +1,8 @@
 //! What the core takes from the heap: nothing in steady state, and little per member.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use benches::{address, datagram, drain, rumor, sealed, settled_node, update};
 use gossip_core::wire::sealed::{Seal, SenderKey};
@@ -15,21 +14,24 @@ use gossip_core::{
 /// Counts what goes through to the system's allocator.
 struct Counting;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicI64 = AtomicI64::new(0);
+thread_local! {
+    /// What this thread did. The others do theirs, and the one that begins tests and tells of them has to allocate.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
+}
 
 // SAFETY: every call is the system allocator's own.
 #[allow(unsafe_code, reason = "an allocator cannot be counted otherwise")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size() as i64);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        BYTES.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        BYTES.set(BYTES.get() - layout.size() as i64);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.dealloc(block, layout) };
     }
@@ -38,13 +40,10 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The counters are one for the whole process: one test at a time.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
 fn allocations_of(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = ALLOCATIONS.get();
     work();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    ALLOCATIONS.get() - before
 }
 
 /// Pulls everything out of a node and answers its probes, or it would begin to suspect: that is no steady state.
@@ -63,7 +62,6 @@ fn answer_pings(node: &mut Node<SocketAddr>, now: Instant, sender: Sender) {
 
 #[test]
 fn a_settled_node_serves_messages_and_timers_without_allocating() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let mut node = settled_node(1_000);
     let mut now = node.poll_timeout().unwrap();
     let digest = node.digest();
@@ -127,7 +125,6 @@ fn fail_a_probe(node: &mut Node<SocketAddr>, now: &mut Instant, sender: Sender, 
 
 #[test]
 fn failed_probes_and_gossip_rounds_allocate_nothing() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let mut node = settled_node(1_000);
     let mut now = node.poll_timeout().unwrap();
     let sender = Sender { incarnation: 0, digest: node.digest() };
@@ -142,11 +139,10 @@ fn failed_probes_and_gossip_rounds_allocate_nothing() {
 
 #[test]
 fn a_member_costs_at_most_64_bytes_of_heap() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let start = Instant::from_millis(1);
     let mut node = Node::new(start, Config::lan(), &Setup { seed: 1, ..Setup::new(address(0)) }).unwrap();
     let sender = Sender { incarnation: 0, digest: 0 };
-    let before = BYTES.load(Ordering::Relaxed);
+    let before = BYTES.get();
     let mut index = 1;
     while index < 10_000 {
         let (bytes, count) = datagram(sender, &Message::Members, (index..10_000).map(|index| update(index, 0)));
@@ -162,17 +158,16 @@ fn a_member_costs_at_most_64_bytes_of_heap() {
         answer_pings(&mut node, now, sender);
     }
     assert!(node.members().skip(1).all(|member| node.round_trip(&member.addr).is_some()));
-    let per_member = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
+    let per_member = (BYTES.get() - before) as f64 / 10_000.0;
     assert!(per_member <= 64.0, "{per_member:.1} bytes per member");
     println!("{per_member:.1} bytes of heap per member at 10,000");
 }
 
 #[test]
 fn a_node_that_shares_its_view_costs_little_more_than_what_it_knows_otherwise() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let (nodes, members) = (1_000_u32, 10_000_u32);
     let start = Instant::from_millis(1);
-    let used = || BYTES.load(Ordering::Relaxed);
+    let used = || BYTES.get();
     let empty = used();
     let setup = |index| Setup { seed: u64::from(index), ..Setup::new(address(index)) };
     let view = SharedView::new((0..members).map(setup)).unwrap();
@@ -231,7 +226,6 @@ fn answer_sealed_pings(node: &mut Node<SocketAddr>, now: Instant, sender: Sender
 
 #[test]
 fn a_settled_node_with_a_keyring_does_not_allocate_either() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let mut node = settled_node(50);
     let mut now = node.poll_timeout().unwrap();
     let keyring = Keyring::new(&[KEY]).unwrap();
@@ -266,19 +260,18 @@ fn a_settled_node_with_a_keyring_does_not_allocate_either() {
 
 #[test]
 fn a_sender_of_sealed_datagrams_costs_at_most_160_bytes_of_heap() {
-    let _guard = ONE_AT_A_TIME.lock().unwrap();
     let mut node = settled_node(10_000);
     let now = node.poll_timeout().unwrap();
     let keyring = Keyring::new(&[KEY]).unwrap();
     node.handle(now, Input::Command(Command::SetKeyring { keyring: Some(&keyring) })).unwrap();
     let sender = Sender { incarnation: 0, digest: node.digest() };
-    let before = BYTES.load(Ordering::Relaxed);
+    let before = BYTES.get();
     for from in 1..10_000 {
         let bytes = sealed(&KEY, address(from), 0, sender, &Message::Nack { seq: 9 });
         node.handle(now, Input::Datagram { from: address(from), bytes: &bytes }).unwrap();
         drain(&mut node, now);
     }
-    let per_sender = (BYTES.load(Ordering::Relaxed) - before) as f64 / 10_000.0;
+    let per_sender = (BYTES.get() - before) as f64 / 10_000.0;
     assert!(per_sender <= 160.0, "{per_sender:.1} bytes per sender");
     println!("{per_sender:.1} bytes of heap per sender at 10,000");
 }
